@@ -1,0 +1,222 @@
+// Package conform serves a simulated GitHub to tests and holds every answer it gives
+// against GitHub's own OpenAPI description. A simulator that drifts from the service makes
+// every other test worthless, so all tests that talk to one go through here.
+//
+// The description is the file github-openapi.json that stands beside the project's
+// repository, or the one that OCTOSEAL_GITHUB_OPENAPI names. Where there is none, answers
+// pass unchecked, and the test's log says so.
+package conform
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/octoseal/octoseal/internal/githubsim"
+)
+
+// Server serves gh on loopback until the test ends and returns the URL of its API. Stalled
+// requests end with the test.
+func Server(t testing.TB, gh *githubsim.GitHub) string {
+	t.Helper()
+	alive, end := context.WithCancel(context.Background())
+	srv := httptest.NewUnstartedServer(Handler(t, gh))
+	srv.Config.BaseContext = func(net.Listener) context.Context { return alive }
+	srv.Start()
+	t.Cleanup(func() {
+		end()
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	return srv.URL + gh.Prefix()
+}
+
+// Handler answers as gh does and reports each answer that GitHub's description does not
+// allow as an error of the test.
+func Handler(t testing.TB, gh *githubsim.GitHub) http.Handler {
+	t.Helper()
+	d, err := load()
+	switch {
+	case os.IsNotExist(err):
+		t.Logf("answers are not held against GitHub's OpenAPI description: %v", err)
+		return gh
+	case err != nil:
+		t.Fatalf("GitHub's OpenAPI description: %v", err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen := &recorder{ResponseWriter: w}
+		gh.ServeHTTP(seen, r)
+		if seen.status == 0 {
+			return // the connection was dropped on purpose
+		}
+		if err := d.check(gh, r, seen); err != nil {
+			t.Errorf("%s %s: %d is not an answer of GitHub's: %v", r.Method, r.URL.EscapedPath(), seen.status, err)
+		}
+	})
+}
+
+// A recorder passes an answer on and keeps a copy.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.body.Write(p)
+	return r.ResponseWriter.Write(p)
+}
+
+// A description is GitHub's OpenAPI document, ready to check with.
+type description struct {
+	document *openapi3.T
+	router   routers.Router
+}
+
+// load reads the description once per test binary.
+var load = sync.OnceValues(func() (*description, error) {
+	path, err := find()
+	if err != nil {
+		return nil, err
+	}
+	document, err := openapi3.NewLoader().LoadFromFile(path)
+	if err != nil {
+		return nil, err
+	}
+	document.Servers = nil // the simulator answers under any host
+	router, err := gorillamux.NewRouter(document)
+	if err != nil {
+		return nil, err
+	}
+	return &description{document, router}, nil
+})
+
+// find returns the description's path: beside the folder that holds go.mod.
+func find() (string, error) {
+	if path := os.Getenv("OCTOSEAL_GITHUB_OPENAPI"); path != "" {
+		return path, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(filepath.Dir(dir), "shared", "github-openapi.json")
+	_, err = os.Stat(path)
+	return path, err
+}
+
+// undocumented are the statuses that GitHub sends though its description does not list
+// them for the call.
+var undocumented = []struct {
+	status []int
+	why    string
+}{
+	{[]int{400, 401, 403, 404, 413, 422, 429}, "refusals are listed for few calls and sent by all"},
+	{[]int{301, 307}, "any call on a renamed repository redirects; the description knows one"},
+	{[]int{304}, "any list can be asked for conditionally; the description knows four"},
+	{[]int{500, 502, 503}, "the service can fail"},
+}
+
+func (d *description) check(gh *githubsim.GitHub, r *http.Request, seen *recorder) error {
+	if r.Method == http.MethodHead || seen.status == http.StatusNotModified || excused(gh, r, seen) {
+		return nil // no body, hence nothing described
+	}
+	if gh.Prefix() == "" && seen.Header().Get("Date") == "" {
+		return fmt.Errorf("no Date")
+	}
+	if input, known := d.input(gh, r, seen); known {
+		return openapi3filter.ValidateResponse(context.Background(), input)
+	}
+	return d.checkError(seen)
+}
+
+// excused tells whether an answer is one that the description is known to be wrong about.
+func excused(gh *githubsim.GitHub, r *http.Request, seen *recorder) bool {
+	switch path := r.URL.Path; {
+	case strings.HasSuffix(path, "/public-key") && gh.Prefix() != "":
+		return true // Enterprise Server sends key_id as a number
+	case path == "/rate_limit":
+		// From 2026-03-10 on there is no top-level rate; the description still demands it.
+		return seen.Header().Get("X-GitHub-Api-Version-Selected") == "2026-03-10"
+	}
+	return false
+}
+
+// input finds what the description says of this answer; false if it says nothing.
+func (d *description) input(gh *githubsim.GitHub, r *http.Request, seen *recorder) (*openapi3filter.ResponseValidationInput, bool) {
+	asked := r.Clone(context.Background())
+	asked.URL.Path, asked.URL.RawPath = described(gh, r.URL.EscapedPath()), ""
+	if strings.Contains(asked.URL.Path, "%") {
+		asked.URL.RawPath = asked.URL.Path
+	}
+	route, params, err := d.router.FindRoute(asked)
+	if err != nil || route.Operation.Responses.Status(seen.status) == nil {
+		return nil, false
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: asked, PathParams: params, Route: route},
+		Status:                 seen.status,
+		Header:                 seen.Header(),
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	}
+	return input.SetBodyBytes(seen.body.Bytes()), true
+}
+
+var byID = regexp.MustCompile(`^/repositories/[0-9]+`)
+
+// described is a path as the description knows it: without the server's prefix, and with
+// repositories by name.
+func described(gh *githubsim.GitHub, path string) string {
+	return byID.ReplaceAllString(strings.TrimPrefix(path, gh.Prefix()), "/repos/owner/name")
+}
+
+// checkError holds an answer that the description does not list against the shape of all
+// refusals.
+func (d *description) checkError(seen *recorder) error {
+	if !slices.ContainsFunc(undocumented, func(u struct {
+		status []int
+		why    string
+	}) bool {
+		return slices.Contains(u.status, seen.status)
+	}) {
+		return fmt.Errorf("neither described nor known to be sent")
+	}
+	if seen.status >= 500 || !strings.HasPrefix(seen.Header().Get("Content-Type"), "application/json") {
+		return nil
+	}
+	schema := d.document.Components.Schemas["basic-error"].Value
+	var body any
+	if err := json.Unmarshal(seen.body.Bytes(), &body); err != nil {
+		return err
+	}
+	return schema.VisitJSON(body)
+}
