@@ -81,7 +81,8 @@ func (c *call) admit() *answer {
 	if rt.by == byApp || rt.by == byAnyone {
 		return nil
 	}
-	if c.repo != nil && !c.repo.Private && (rt.open == openToAll || rt.open == openToSignedIn && who.kind != anonymous) {
+	public := c.repo != nil && !c.repo.Private
+	if public && rt.open == openToAll {
 		return nil
 	}
 	switch {
@@ -91,7 +92,7 @@ func (c *call) admit() *answer {
 		return refusal(403, "Resource not accessible by integration")
 	case c.repo == nil:
 		return nil
-	case who.kind == classicToken && !who.hasScope(rt.scope):
+	case who.kind == classicToken && !who.hasScope(rt.scope) && !(public && rt.open == scopeless):
 		return refusal(403, "Must have admin rights to Repository.")
 	case who.kind != classicToken && !(who.covers(c.repo) && who.allows(rt.need)):
 		return refusal(403, "Resource not accessible by "+who.noun())

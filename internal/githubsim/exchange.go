@@ -64,11 +64,14 @@ func (x *exchange) run() {
 	if !pause(r.Context(), wait) {
 		return
 	}
-	if strike.late() {
+	switch {
+	case strike.kind == CutShort:
+		x.cutShort(a)
+	case strike.late():
 		x.fail(strike)
-		return
+	default:
+		x.send(c, a)
 	}
-	x.send(c, a)
 }
 
 func (x *exchange) note(change func(*Request)) Request { return x.requests.update(x.entry, change) }
@@ -117,7 +120,7 @@ func (x *exchange) decide(c *call, v verdict) answer {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c.now = x.clock.now()
-	c.quota = x.world.quota(c.who.bucket, c.who.hourly(), c.now)
+	c.quota = x.world.quota(c.who, c.now)
 	a := c.condition(c.judge(v))
 	billed := !a.free && !c.enterprise()
 	if billed {
@@ -165,6 +168,21 @@ func (x *exchange) fail(f fault) {
 		return
 	}
 	x.reset()
+}
+
+// cutShort promises the whole answer and drops the connection halfway.
+func (x *exchange) cutShort(a answer) {
+	if len(a.raw) == 0 {
+		x.reset()
+		return
+	}
+	x.note(func(e *Request) { e.Status = a.status })
+	x.w.Header().Set("Content-Type", jsonType)
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(a.raw)))
+	x.w.WriteHeader(a.status)
+	_, _ = x.w.Write(a.raw[:len(a.raw)/2])
+	_ = http.NewResponseController(x.w).Flush()
+	panic(http.ErrAbortHandler)
 }
 
 // reset drops the connection without an answer, with a TCP reset where there is TCP.

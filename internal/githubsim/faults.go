@@ -3,6 +3,7 @@ package githubsim
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -58,11 +59,12 @@ const (
 	Reset       Kind = "reset"        // the connection is reset; the request had no effect
 	LostAnswer  Kind = "lost answer"  // the request took effect, then 502 with JSON
 	LostReset   Kind = "lost reset"   // the request took effect, then the connection is reset
+	CutShort    Kind = "cut short"    // the request took effect, then the answer ends halfway
 	Stall       Kind = "stall"        // no answer until the client gives up; no effect
 	Canned      Kind = "canned"       // a Failure's Answer
 )
 
-var drawnKinds = []Kind{ServerError, BadGateway, Unavailable, Reset, LostAnswer, LostReset}
+var drawnKinds = []Kind{ServerError, BadGateway, Unavailable, Reset, LostAnswer, LostReset, CutShort}
 
 // SetFaults replaces the faults from the next request on, and restarts Skip, Times and Seed.
 func (g *GitHub) SetFaults(f Faults) { g.faults.set(f) }
@@ -83,12 +85,17 @@ type fault struct {
 }
 
 // late tells whether the fault comes after the request took effect.
-func (f fault) late() bool { return f.kind == LostAnswer || f.kind == LostReset }
+func (f fault) late() bool { return f.kind == LostAnswer || f.kind == LostReset || f.kind == CutShort }
 
 func (p *faultPlayer) set(f Faults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f.Failures = append([]Failure(nil), f.Failures...)
+	f.Failures = slices.Clone(f.Failures)
+	for _, failure := range f.Failures {
+		if failure.Answer == nil && slices.Contains(failure.Kinds, Canned) {
+			panic("githubsim: a canned failure needs its Answer")
+		}
+	}
 	p.faults = f
 	p.random = rand.New(rand.NewPCG(f.Seed, 0))
 	p.seen = make([]int, len(f.Failures))

@@ -21,19 +21,20 @@ func (g *GitHub) SetQuota(remaining int, reset time.Time) {
 	g.world.preset = &quota{limit: remaining, reset: reset}
 }
 
-// quota returns the bucket's current hour, which starts with its first request.
-func (w *world) quota(bucket string, limit int, now time.Time) *quota {
-	q := w.quotas[bucket]
+// quota returns the current hour of a credential's bucket, which starts with its first request.
+func (w *world) quota(who *credential, now time.Time) *quota {
+	q := w.quotas[who.bucket]
 	if q != nil && now.Before(q.reset) {
 		return q
 	}
+	limit := who.hourly()
 	q = &quota{limit: limit, reset: seconds(now).Add(time.Hour)}
 	if p := w.preset; p != nil && now.Before(p.reset) {
 		q.limit = max(limit, p.limit)
 		q.used = q.limit - p.limit
 		q.reset = p.reset
 	}
-	w.quotas[bucket] = q
+	w.quotas[who.bucket] = q
 	return q
 }
 

@@ -36,9 +36,6 @@ func (g *GitHub) AddRepository(r Repository) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w, now := g.world, g.clock.now()
-	if w.named[strings.ToLower(r.FullName)] != nil {
-		panic("githubsim: there is a repository " + r.FullName + " already")
-	}
 	if r.ID == 0 {
 		r.ID = w.nextID()
 	}
@@ -111,6 +108,9 @@ func (w *world) name(repo *repository, fullName string, now time.Time) {
 	}
 	repo.FullName, repo.name, repo.owner = owner.login+"/"+name, name, owner
 	key := strings.ToLower(fullName)
+	if w.named[key] != nil {
+		panic("githubsim: there is a repository " + fullName + " already")
+	}
 	w.named[key] = repo
 	delete(w.moved, key)
 }

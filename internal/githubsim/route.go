@@ -39,9 +39,9 @@ const (
 type openness int
 
 const (
-	closed openness = iota
-	openToSignedIn
-	openToAll
+	closed    openness = iota
+	scopeless          // classic tokens need no scope
+	openToAll          // nobody needs anything
 )
 
 // A need is a fine-grained permission at a level.

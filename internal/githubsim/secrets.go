@@ -30,7 +30,7 @@ func storeRoutes() []route {
 		}
 		add(route{method: "GET", path: path, need: k.read, role: RoleWrite,
 			docs: k.docs + "#list-" + strings.TrimPrefix(at, "n-") + "-secrets"}, listSecrets)
-		add(route{method: "GET", path: path + "/public-key", need: k.read, role: RoleRead, open: openToSignedIn,
+		add(route{method: "GET", path: path + "/public-key", need: k.read, role: RoleRead, open: scopeless,
 			docs: k.docs + "#get-a" + at + "-public-key"}, publicKey)
 		add(route{method: "GET", path: path + "/{secret_name}", need: k.read, role: RoleWrite,
 			docs: k.docs + "#get-a" + at + "-secret"}, getSecret)
