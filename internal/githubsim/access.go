@@ -72,6 +72,7 @@ func (c *call) admit() *answer {
 		return &a
 	}
 	rt, who := c.route, c.who
+	// A JWT is good for the App's own calls alone, and these for nothing but a JWT.
 	if (rt.by == byApp) != (who.kind == appKey) && rt.by != byAnyone {
 		if rt.by == byApp {
 			return refusal(401, "A JSON web token could not be decoded")

@@ -39,8 +39,7 @@ func (c *call) judge(v verdict) answer {
 	case v.refused:
 		return c.secondaryRefusal(v)
 	case c.refused != nil:
-		a := *c.refused
-		return a
+		return *c.refused
 	case c.quota.remaining() == 0 && !c.enterprise() && (c.route == nil || !c.route.unmetered):
 		return c.primaryRefusal()
 	case !isAPI:

@@ -75,24 +75,8 @@ func (g *GitHub) AddToken(t Token) string {
 	if t.User == "" {
 		t.User = "octocat"
 	}
-	c := &credential{
-		user:        w.account(t.User),
-		permissions: t.Permissions,
-		expires:     t.Expires,
-	}
-	for _, full := range t.Repositories {
-		repo := w.repository(full)
-		if c.repositories == nil {
-			c.repositories = make(map[int64]bool)
-		}
-		c.repositories[repo.ID] = true
-		c.owner = repo.owner
-	}
-	if t.Owner != "" {
-		c.owner = w.account(t.Owner)
-	} else if c.owner == nil {
-		c.owner = c.user
-	}
+	c := &credential{user: w.account(t.User), permissions: t.Permissions, expires: t.Expires}
+	w.narrow(c, t)
 	c.bucket = fmt.Sprintf("user:%d", c.user.id)
 	name, prefix, size := "classic", "ghp_", 36
 	switch t.Kind {
@@ -116,6 +100,22 @@ func (g *GitHub) AddToken(t Token) string {
 	}
 	w.credentials[t.Value] = c
 	return t.Value
+}
+
+// narrow sets whose repositories, and which of them, a token with permissions is for.
+func (w *world) narrow(c *credential, t Token) {
+	c.owner = c.user
+	for _, full := range t.Repositories {
+		repo := w.repository(full)
+		if c.repositories == nil {
+			c.repositories = make(map[int64]bool)
+		}
+		c.repositories[repo.ID] = true
+		c.owner = repo.owner
+	}
+	if t.Owner != "" {
+		c.owner = w.account(t.Owner)
+	}
 }
 
 // RevokeToken makes a token of any kind worthless.

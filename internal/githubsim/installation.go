@@ -175,7 +175,7 @@ func createToken(c *call) answer {
 	}
 	made := &credential{kind: installationToken, app: i.app, installation: i, owner: i.account, permissions: i.permissions}
 	for slug, level := range wish.Permissions {
-		if !slices.Contains(levels[1:], level) || !withMetadata(i.permissions).grant(slug, level) {
+		if !slices.Contains(levels[1:], level) || !i.permissions.allow(need{slug, level}) {
 			return refuse(422, ungranted)
 		}
 		made.permissions = withMetadata(wish.Permissions)
@@ -191,11 +191,6 @@ func createToken(c *call) answer {
 		}
 	}
 	return c.tokenAnswer(made)
-}
-
-// grant tells whether p includes a level of a permission.
-func (p Permissions) grant(slug, level string) bool {
-	return slices.Index(levels, p[slug]) >= slices.Index(levels, level)
 }
 
 // restrict adds a repository to those a token is for, if the installation reaches it.

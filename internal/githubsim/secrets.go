@@ -62,20 +62,25 @@ func listSecrets(c *call, _ storeKind, s *store) answer {
 	return c.secretList(s.list(c.now))
 }
 
-// secretList is one page of names and times.
-func (c *call) secretList(all []Secret) answer {
-	list := make([]map[string]any, len(all))
-	for i, s := range all {
-		list[i] = secretJSON(s)
-	}
-	p := c.page(30, 100)
-	a := ok(map[string]any{"total_count": len(list), "secrets": cut(p, list)})
-	c.link(&a, p, len(list))
-	return a
+// A secretJSON is a secret as the API shows it.
+type secretJSON struct {
+	Name      string `json:"name"`
+	CreatedAt string `json:"created_at"`
+	UpdatedAt string `json:"updated_at"`
 }
 
-func secretJSON(s Secret) map[string]any {
-	return map[string]any{"name": s.Name, "created_at": stamp(s.CreatedAt), "updated_at": stamp(s.UpdatedAt)}
+func show(s Secret) secretJSON { return secretJSON{s.Name, stamp(s.CreatedAt), stamp(s.UpdatedAt)} }
+
+// secretList is one page of names and times.
+func (c *call) secretList(all []Secret) answer {
+	p := c.page(30, 100)
+	list := []secretJSON{}
+	for _, s := range cut(p, all) {
+		list = append(list, show(s))
+	}
+	a := ok(map[string]any{"total_count": len(all), "secrets": list})
+	c.link(&a, p, len(all))
+	return a
 }
 
 func publicKey(c *call, _ storeKind, s *store) answer {
@@ -91,7 +96,7 @@ func getSecret(c *call, _ storeKind, s *store) answer {
 	if !found {
 		return notFound()
 	}
-	return answer{status: 200, body: secretJSON(secret), modified: secret.UpdatedAt}
+	return answer{status: 200, body: show(secret), modified: secret.UpdatedAt}
 }
 
 func putSecret(c *call, k storeKind, s *store) answer {

@@ -265,11 +265,3 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkList(b *testing.B) {
-	c := start(b, githubsim.Config{})
-	fill(c.gh, "actions", 100)
-	for b.Loop() {
-		c.get(prefixes["actions"] + "?per_page=100")
-	}
-}
