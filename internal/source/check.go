@@ -54,7 +54,7 @@ func Check(entries []Entry, excluded func(name string) bool) Verdict {
 	lines := map[string][]int{}
 	for _, e := range entries {
 		upper := strings.ToUpper(e.Name)
-		if excluded(e.Name) || excluded(upper) {
+		if excluded(e.Name) || upper != e.Name && excluded(upper) {
 			v.Excluded = append(v.Excluded, e.Name)
 			continue
 		}
@@ -118,7 +118,7 @@ func twice(line int, lines []int) string {
 	return fmt.Sprintf("is given more than once, also on line %d", other)
 }
 
-var presentable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,39}$`)
+var presentable = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}$`)
 
 // shown returns the name of e if it may be shown. When a value was broken over two lines, its
 // second half can look like a name: the end of base64 text does, with its = signs, so a name that
@@ -133,14 +133,14 @@ func shown(e Entry) string {
 	return e.Name
 }
 
-// Refuse is the one fault about problems, which lists each with its line, for a run that
+// Refuse is the one fault about problems, at least one, which lists each with its line, for a run that
 // writes nothing. goOn is the command that leaves them out; empty when there is none.
 func (s Source) Refuse(problems []Problem, goOn string) *fault.Fault {
 	lines := make([]string, len(problems))
 	for i, p := range problems {
 		lines[i] = p.String()
 	}
-	f := fault.Invalid("%s: %s", s.label, listed(lines, manyProblems))
+	f := fault.Invalid("%s:%s", s.label, listed(lines, manyProblems))
 	f.Context["problems"] = problems
 	if goOn == "" {
 		return f

@@ -19,7 +19,7 @@ func (s Source) run(ctx context.Context) ([]byte, error) {
 	out := &intake{limit: maxSize, over: cancel}
 	cmd := shell(ctx, string(s.command.Expose()))
 	cmd.Stdout, cmd.Stderr = out, s.options.Stderr
-	cmd.Dir, cmd.Env = s.options.Dir, s.options.Environ()
+	cmd.Env = s.options.Environ()
 	cmd.Cancel = func() error { return killGroup(cmd) }
 	cmd.WaitDelay = orphanGrace
 	err := cmd.Run()

@@ -56,7 +56,7 @@ func (s Source) malformed(format Format, object bool, flaws []flaw) error {
 	for i, f := range flaws {
 		lines[i] = f.String()
 	}
-	f := fault.Invalid("%s: %s", s.label, listed(lines, fewFlaws))
+	f := fault.Invalid("%s:%s", s.label, listed(lines, fewFlaws))
 	switch {
 	case format == Dotenv && object:
 		return f.Hinting("This looks like JSON: --format json reads it.")
@@ -67,10 +67,11 @@ func (s Source) malformed(format Format, object bool, flaws []flaw) error {
 	}
 }
 
-// listed joins lines, at most most of them: one stays on its line, more get a line each.
+// listed joins lines, at most most of them, behind a colon: one stays on its line, more get a line
+// each.
 func listed(lines []string, most int) string {
 	if len(lines) == 1 {
-		return lines[0]
+		return " " + lines[0]
 	}
 	if more := len(lines) - most; more > 0 {
 		lines = append(lines[:most:most], fmt.Sprintf("and %d more", more))

@@ -161,7 +161,8 @@ func closing(body []byte, quote byte) int {
 
 var escapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '\\': '\\', '"': '"', '$': '$'}
 
-// unescape returns a copy of body without its backslashes, and whether all of them are known.
+// unescape returns a copy of body without its backslashes, and whether all of them are known; the
+// first that is not is a flaw.
 func (d *dotenv) unescape(body []byte) ([]byte, bool) {
 	// Made in full at once: a slice that grows leaves copies of a secret behind.
 	value, sound := make([]byte, 0, len(body)), true
@@ -170,7 +171,7 @@ func (d *dotenv) unescape(body []byte) ([]byte, bool) {
 		if c == '\\' {
 			i++ // closing made sure that something follows
 			known, ok := escapes[body[i]]
-			if !ok {
+			if !ok && sound {
 				d.flaw(d.line+bytes.Count(body[:i], []byte("\n")),
 					`a backslash in double quotes stands only before n, r, t, \, " and $; write \\, or use single quotes`)
 				sound = false

@@ -76,7 +76,7 @@ func TestDotenvRefusesByLine(t *testing.T) {
 			"line 2: text stands behind the quote that closes the one of line 2",
 			"line 3: text stands behind the quote that closes the one of line 3",
 			"line 5: text stands behind the quote that closes the one of line 4"}},
-		{"A=\"x\n\\d\"\nB", []string{
+		{"A=\"x\n\\d\\e\"\nB", []string{
 			`line 2: a backslash in double quotes stands only before n, r, t, \, " and $; write \\, or use single quotes`,
 			"line 3: " + noPair}},
 		{"A=1\rB=2\r", []string{"line 1: " + strayReturn}},

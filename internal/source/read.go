@@ -78,7 +78,7 @@ func (s Source) drain(ctx context.Context, open func() (io.ReadCloser, error)) (
 			done <- result{nil, err}
 			return
 		}
-		defer r.Close() //nolint:errcheck // it was read, not written
+		defer func() { _ = r.Close() }() // it was read: nothing can be lost
 		in := &intake{limit: maxSize}
 		_, err = in.ReadFrom(r)
 		if err != nil || ctx.Err() != nil {

@@ -39,13 +39,12 @@ const (
 const DefaultTimeout = 2 * time.Minute
 
 // Options are what Parse needs besides the text behind --from. The zero value reads the process's
-// own standard input, environment and working directory.
+// own standard input and environment.
 type Options struct {
 	Format  Format          // --format; empty as described at Format
 	Stdin   io.Reader       // for "-"; default os.Stdin
 	Stderr  io.Writer       // where a command's talk goes; default os.Stderr
 	Environ func() []string // for env: and json-env:, and what a command inherits; default os.Environ
-	Dir     string          // what a relative path is relative to, and where a command runs; default the working directory
 	Timeout time.Duration   // how long Read may take; default DefaultTimeout
 }
 
@@ -128,11 +127,7 @@ func (o Options) withDefaults() Options {
 // that of the very file the values came from.
 func (s Source) locate(from string) (Source, error) {
 	s.kind, s.name = file, ""
-	path := from
-	if s.options.Dir != "" && !filepath.IsAbs(path) {
-		path = filepath.Join(s.options.Dir, path)
-	}
-	path, err := filepath.Abs(path)
+	path, err := filepath.Abs(from)
 	if err != nil {
 		return Source{}, fault.Invalid("%s: the working directory is gone", from).Because(err)
 	}
@@ -140,9 +135,9 @@ func (s Source) locate(from string) (Source, error) {
 		path = resolved
 	}
 	s.path = path
-	// A pipe, such as the shell's <(…), has another path each time: like standard input it has no
-	// identity, and so never deletes.
-	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+	// The shell's <(…) has another path each time: like standard input it has no identity, and so
+	// never deletes. A named pipe in a folder, which some vaults put there, is as good as a file.
+	if !strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/proc/") {
 		s.identity = "file:" + path
 	}
 	return s, nil
@@ -150,7 +145,7 @@ func (s Source) locate(from string) (Source, error) {
 
 // Identity says which source this is, over time: "file:" and the absolute path with links
 // resolved, "env:PREFIX_", "json-env:VARIABLE", "exec:" and the SHA-256 of the command in hex. It
-// is empty for standard input and pipes, which have none and so never delete.
+// is empty for standard input and the shell's <(…), which have none and so never delete.
 func (s Source) Identity() string { return s.identity }
 
 // String names the source for people: a path or variable as it was given, and never a command.
