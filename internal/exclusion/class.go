@@ -2,7 +2,6 @@ package exclusion
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 )
 
@@ -78,7 +77,9 @@ func (t *translator) class(s set) {
 	}
 	t.out = append(t.out, '[')
 	for _, r := range s.merged() {
-		t.out = fmt.Appendf(t.out, `\u%04x-\u%04x`, r[0], r[1])
+		t.literal(r[0])
+		t.out = append(t.out, '-')
+		t.literal(r[1])
 	}
 	t.out = append(t.out, ']')
 }

@@ -63,12 +63,16 @@ func (rules Rules) Verdict(name string) (Verdict, error) {
 // Verdicts returns the verdict on every name, or none at all: the first rule that gives no
 // answer stops it, as does the end of ctx. Like Match, it gives up with ErrTimeout.
 func (rules Rules) Verdicts(ctx context.Context, names []string) (map[string]Verdict, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, listTimeout, ErrTimeout)
+	return rules.within(ctx, listTimeout, names)
+}
+
+func (rules Rules) within(ctx context.Context, limit time.Duration, names []string) (map[string]Verdict, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
 	verdicts := make(map[string]Verdict, len(names))
 	for _, name := range names {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("exclusions decided for %d of %d names: %w", len(verdicts), len(names), context.Cause(ctx))
+			return nil, fmt.Errorf("exclusion of %q: %w", name, context.Cause(ctx))
 		}
 		verdict, err := rules.Verdict(name)
 		if err != nil {

@@ -3,7 +3,6 @@ package exclusion
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf16"
@@ -37,7 +36,7 @@ func (e *SyntaxError) Error() string {
 	if e.At == 0 {
 		return "pattern: " + e.Why
 	}
-	return fmt.Sprintf("pattern %q: character %d: %s", e.Source, e.At, e.Why)
+	return fmt.Sprintf("pattern %#q: character %d: %s", e.Source, e.At, e.Why)
 }
 
 // A Pattern is a compiled JavaScript regular expression without flags. It is safe for use
@@ -68,7 +67,7 @@ func Compile(source string) (Pattern, error) {
 	}
 	engine, err := regexp2.Compile(translated, regexp2.ECMAScript)
 	if err != nil {
-		return Pattern{}, &SyntaxError{source, 0, fmt.Sprintf("%q is beyond the matching engine: %v", source, err)}
+		return Pattern{}, &SyntaxError{source, 0, fmt.Sprintf("%#q is beyond the matching engine: %v", source, err)}
 	}
 	engine.MatchTimeout = matchTimeout
 	return Pattern{source, engine}, nil
@@ -83,11 +82,15 @@ func (p Pattern) Match(name string) (bool, error) {
 	if p.engine == nil {
 		return false, errors.New("exclusion pattern was never compiled")
 	}
-	matched, err := p.engine.MatchRunes(units(name))
+	text := units(name)
+	for i := range text {
+		text[i] = lift(text[i])
+	}
+	matched, err := p.engine.MatchRunes(text)
 	if err != nil {
 		// The engine stops for two reasons, its clock and its stack, and says so in words
 		// only; to a caller both mean that the pattern asks too much.
-		return false, fmt.Errorf("exclusion pattern %q %w", p.source, ErrTimeout)
+		return false, fmt.Errorf("exclusion pattern %#q: %w", p.source, ErrTimeout)
 	}
 	return matched, nil
 }
@@ -95,9 +98,6 @@ func (p Pattern) Match(name string) (bool, error) {
 // units spells s in UTF-16 code units, one rune each, because that is what JavaScript
 // matches without the u flag: an emoji is two characters to it.
 func units(s string) []rune {
-	if isASCII(s) {
-		return []rune(s)
-	}
 	encoded := utf16.Encode([]rune(s))
 	out := make([]rune, len(encoded))
 	for i, unit := range encoded {
@@ -106,6 +106,13 @@ func units(s string) []rune {
 	return out
 }
 
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+// lift moves the surrogates, and all that lies above them, up to where runes are valid
+// again. The engine searches for some patterns by way of UTF-8 strings, in which half a
+// pair does not survive. The order stays, so ranges can be lifted by their ends.
+func lift(unit rune) rune {
+	const first, count = 0xd800, 0x800
+	if unit < first {
+		return unit
+	}
+	return unit + count
 }

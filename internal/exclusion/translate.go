@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // translate parses source by the grammar of JavaScript's regular expressions without the
@@ -13,6 +14,19 @@ import (
 // What it writes uses little: every character is \uXXXX and every class a list of ranges,
 // so that nothing is left for the engine to read in its own way; groups are numbered only,
 // back references are decided here. The matching itself is the engine's.
+//
+// Measured against Node 20.20 on 99,989 random patterns and 452 written ones, 71 names each:
+// both accept the same patterns and give the same answers, except for 24 patterns on which
+// Node answered within 100 ms and we gave up after 50. The differences known are these:
+//
+//   - A pattern that takes longer than 50 ms ends with ErrTimeout, whatever Node takes.
+//   - The empty pattern, patterns above 200 characters and invalid UTF-8 are refused. In a
+//     name, a byte that is not UTF-8 counts as U+FFFD.
+//   - A group's name may have the letters of the Unicode version that Go knows, 15 at the
+//     time; Node 20 already knows 17.
+//   - As in Node 20, (?i:a) and two groups of one name are refused; later editions of the
+//     language know both. As there, {3000000000,2000000000} is accepted, both being more than
+//     can be counted, while the language's definition has it out of order.
 func translate(source string) (string, error) {
 	in := units(source)
 	t := &translator{source: source, in: in, names: survey(in)}
@@ -27,7 +41,7 @@ func translate(source string) (string, error) {
 }
 
 // A translator is a recursive descent over the units of one pattern. After the first
-// failure every method returns at once, so that callers need not ask.
+// failure there is nothing more to read, which ends every loop: callers need not ask.
 type translator struct {
 	source string
 	in     []rune
@@ -124,7 +138,14 @@ func (t *translator) atom() atom {
 	return plain
 }
 
-func (t *translator) literal(unit rune) { t.out = fmt.Appendf(t.out, `\u%04x`, unit) }
+// literal writes one unit so that the engine sees nothing in it but the character.
+func (t *translator) literal(unit rune) {
+	if c := lift(unit); c != unit {
+		t.out = utf8.AppendRune(t.out, c) // too great for four digits; means nothing else either
+		return
+	}
+	t.out = fmt.Appendf(t.out, `\u%04x`, unit)
+}
 
 func (t *translator) group() atom {
 	start := t.pos
