@@ -61,7 +61,7 @@ func (s Source) malformed(format Format, object bool, flaws []flaw) error {
 	case format == Dotenv && object:
 		return f.Hinting("This looks like JSON: --format json reads it.")
 	case format == Dotenv:
-		return f.Hinting("Lines are NAME=VALUE; a value over several lines, or with white space at an end, stands in quotes: NAME='…'.")
+		return f.Hinting("Lines are NAME=VALUE; a value over several lines stands in quotes: NAME='…'.")
 	default:
 		return f.Hinting("%s is read as one flat object of names and plain values; --format names another.", strings.ToUpper(string(format)))
 	}

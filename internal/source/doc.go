@@ -24,11 +24,13 @@
 // digits, '_', '-' and '.' here, so that Check can say what is wrong with a name. Refused with the
 // number of the line:
 //
-//   - white space beside the = and at the end of an unquoted value: some tools cut it, some keep
-//     it, so it must go or the value must be quoted (NAME= with nothing but white space is empty);
+//   - white space before the =;
 //   - any other backslash sequence in double quotes: some tools keep the backslash, some drop it;
 //   - anything but white space and a comment behind a closing quote, and a quote never closed;
 //   - a carriage return outside quotes that ends no line, NUL bytes, a line that is no NAME=VALUE.
+//
+// White space behind the = and at the end of an unquoted value belongs to the value, since values
+// are taken byte for byte; only a value of nothing but white space counts as empty.
 //
 // A # directly behind the = begins a value, not a comment. A quote inside an unquoted value is an
 // ordinary character. Bytes that are no UTF-8 are kept.

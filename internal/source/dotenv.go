@@ -83,7 +83,9 @@ func (d *dotenv) name() (name, why string) {
 	return name, ""
 }
 
-// unquoted reads a value up to the end of the line, or to a comment behind white space.
+// unquoted reads a value up to the end of the line, or to a comment and the white space before it.
+// White space at its ends is the value's own, as every other byte is; a value of white space alone
+// is taken for the slip it is, and counts as empty.
 func (d *dotenv) unquoted(name string) {
 	line := d.line
 	value, ok := d.rest()
@@ -91,23 +93,14 @@ func (d *dotenv) unquoted(name string) {
 		d.flaw(line, strayReturn)
 		return
 	}
-	comment := false
 	for i := 1; i < len(value); i++ {
 		if value[i] == '#' && isBlank(value[i-1]) {
-			value, comment = value[:i], true
+			value = bytes.TrimRight(value[:i], " \t")
 			break
 		}
 	}
-	trimmed := bytes.TrimRight(value, " \t")
-	switch {
-	case len(trimmed) == 0 || comment && !isBlank(value[0]):
-		value = trimmed
-	case isBlank(value[0]):
-		d.flaw(line, "white space stands behind the =; remove it, or put the value in quotes to keep it")
-		return
-	case len(trimmed) < len(value):
-		d.flaw(line, "white space stands at the end; remove it, or put the value in quotes to keep it")
-		return
+	if len(bytes.TrimRight(value, " \t")) == 0 {
+		value = value[:0]
 	}
 	d.entries = append(d.entries, entry(name, value, line))
 }

@@ -149,7 +149,7 @@ func TestStandardInput(t *testing.T) {
 
 func TestMalformedListsLinesAndSaysWhatNext(t *testing.T) {
 	for _, c := range []struct{ name, text, want, hint string }{
-		{".env", "A=1\nB\n", ": line 2: this is no NAME=VALUE.", "Lines are NAME=VALUE; a value over several lines, or with white space at an end, stands in quotes: NAME='…'."},
+		{".env", "A=1\nB\n", ": line 2: this is no NAME=VALUE.", "Lines are NAME=VALUE; a value over several lines stands in quotes: NAME='…'."},
 		{".env", "A\nB\n", ":\n  line 1: this is no NAME=VALUE\n  line 2: this is no NAME=VALUE.", "Lines are NAME"},
 		{".env", `{"A":1}`, ": line 1: this is no NAME=VALUE.", "This looks like JSON: --format json reads it."},
 		{".env", strings.Repeat("A\n", 22), "\n  line 20: this is no NAME=VALUE\n  and 2 more.", "Lines are NAME"},
