@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
@@ -79,7 +80,7 @@ func (g *Governor) concurrent() int { return max(1, g.limits.Concurrent/g.replic
 // an empty window, or nothing would ever be written.
 func (g *Governor) room() int {
 	share := g.limits.PointsPerMinute / g.replicas
-	return max(writePoints, int(float64(share)*g.pauses.pace))
+	return max(writePoints, int(math.Round(float64(share)*g.pauses.pace)))
 }
 
 // A pass is the permission to send one request. Whoever got one must land or abandon it.

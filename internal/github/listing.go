@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,14 +87,22 @@ func (c *Client) OrganizationSecrets(ctx context.Context, repo Repository, known
 }
 
 // list reads pages until they are of one piece: a secret that comes or goes between two pages
-// moves others across the border, and such a list would show them twice or not at all.
+// moves others across the border, and such a list shows them twice or not at all. Counting names
+// finds most of it; when one comes and one goes the count stays, so a list of several pages is
+// confirmed as well.
 func (c *Client) list(ctx context.Context, first request, scope secret.Scope, known *Listing) (Listing, error) {
 	for range 1 + rereads {
 		l, err := c.readPages(ctx, first, known)
 		if err != nil {
 			return Listing{}, err
 		}
-		if l.whole() {
+		whole := l.whole()
+		if whole && !l.Unchanged {
+			if whole, err = c.confirmed(ctx, first, l.Pages); err != nil {
+				return Listing{}, err
+			}
+		}
+		if whole {
 			l.Scope = scope
 			c.log.DebugContext(ctx, "secrets listed", "scope", scope, "repository", first.repo, "count", len(l.Secrets()), "unchanged", l.Unchanged)
 			return l, nil
@@ -143,6 +152,26 @@ func (l *Listing) page(read []Page) (Page, bool) {
 		return Page{}, false
 	}
 	return l.Pages[i], l.Pages[i].ETag != ""
+}
+
+// confirmed asks for all pages but the last again, conditionally. When they have not changed since,
+// all of them stood like this when the last one was read.
+func (c *Client) confirmed(ctx context.Context, r request, read []Page) (bool, error) {
+	for _, page := range read[:len(read)-1] {
+		r.etag = page.ETag
+		a, err := c.read(ctx, r)
+		if err != nil {
+			return false, err
+		}
+		if a.status != http.StatusNotModified {
+			now, err := c.pageOf(r, a)
+			if err != nil || now.Next != page.Next || !slices.Equal(now.Secrets, page.Secrets) {
+				return false, err
+			}
+		}
+		r.path = page.Next
+	}
+	return true, nil
 }
 
 func (c *Client) pageOf(r request, a answer) (Page, error) {

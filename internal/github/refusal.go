@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/secret"
 )
 
 // A verdict is what an answer means for the request.
@@ -254,7 +255,12 @@ func refusedWrite(r request, a answer) *fault.Fault {
 	case has("secret name"), has("alphanumeric"):
 		about["pattern"] = "[A-Z][A-Z0-9_]*"
 		return fault.New(fault.NameInvalid, about).Saying("GitHub does not accept the name %s.", r.subject.name).Because(trace(r, a))
-	case has("maximum number of secrets"), has("secrets limit"), has("too many secrets"):
+	case has("48 kb"), has("too large"):
+		about["limit"] = secret.MaxValueSize
+		return fault.New(fault.ValueTooLarge, about).
+			Saying("%s %s: the value is larger than the %d bytes that GitHub takes.", r.subject.what, r.subject.name, secret.MaxValueSize).
+			Because(trace(r, a))
+	case has("limit of") && has("secrets"), has("too many secrets"):
 		return denied(r, a, r.subject.what+" holds as many secrets as GitHub allows; "+r.subject.name+" finds no room").
 			Hinting("Delete some, or move them to an environment.")
 	}
