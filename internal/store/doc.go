@@ -1,0 +1,2 @@
+// Package store keeps what Octoseal remembers: names, hashes and times, never values.
+package store

@@ -1,0 +1,174 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/octoseal/octoseal/internal/fault"
+	_ "modernc.org/sqlite" // the driver called sqlite
+)
+
+// readers is how many connections read at once. They never write, so that a long read and a short
+// write do not wait for each other.
+const readers = 4
+
+// Every connection keeps times as integers of microseconds, in UTC. The driver's own way, the text
+// of time.String with its monotonic clock, neither sorts nor compares.
+const timesAsIntegers = "_time_integer_format=unix_micro&_inttotime=1&_timezone=UTC"
+
+// synchronous(FULL), because a commit that is lost at a power cut may be an intent.
+// recursive_triggers, because REPLACE walks past the append-only triggers otherwise.
+const writing = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+	"&_pragma=foreign_keys(1)&_pragma=recursive_triggers(1)&_txlock=immediate&" + timesAsIntegers
+
+const reading = "_pragma=busy_timeout(10000)&_pragma=query_only(1)&" + timesAsIntegers
+
+func openSQLite(ctx context.Context, cfg Config) (*Store, error) {
+	path := strings.TrimPrefix(cfg.DSN, "sqlite:")
+	if path == ":memory:" {
+		return openMemory(cfg)
+	}
+	if path == "" {
+		return nil, fault.Invalid("the database has no name; give sqlite:PATH or postgres://…")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault.Invalid("the database's path has no absolute form").Because(err)
+	}
+	s := &Store{dialect: sqliteDialect, name: path, path: path, log: cfg.Log}
+	if cfg.ReadOnly {
+		return s, s.openToRead()
+	}
+	return s, s.openToWrite(ctx)
+}
+
+// openMemory opens a database that is gone at Close. It is its one connection, which never ends.
+func openMemory(cfg Config) (*Store, error) {
+	if cfg.ReadOnly {
+		return nil, ErrNoDatabase
+	}
+	db, err := sql.Open("sqlite", "file::memory:?"+writing)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return &Store{dialect: sqliteDialect, name: ":memory:", writer: db, reader: db, log: cfg.Log}, nil
+}
+
+func (s *Store) openToWrite(ctx context.Context) (err error) {
+	if err := s.makeFile(); err != nil {
+		return err
+	}
+	if s.writer, err = sql.Open("sqlite", fileURI(s.path, writing)); err != nil {
+		return err
+	}
+	s.writer.SetMaxOpenConns(1)
+	if s.reader, err = sql.Open("sqlite", fileURI(s.path, reading)); err != nil {
+		return err
+	}
+	s.reader.SetMaxOpenConns(readers)
+	s.reader.SetMaxIdleConns(readers)
+	if err := s.writer.PingContext(ctx); err != nil {
+		s.release()
+		return s.explain(ctx, "open "+s.path, err)
+	}
+	return nil
+}
+
+// openToRead opens the file without writing, not even beside it: a reader of a log would put its
+// index there. As long as no log stands beside the file, the file is the whole database and is
+// read as if nothing could change it; otherwise a writer is at work, or was killed at it, and left
+// the index too.
+func (s *Store) openToRead() (err error) {
+	if err := s.looksLikeOurs(); err != nil {
+		return err
+	}
+	how := "mode=ro&immutable=1&"
+	if log, err := os.Stat(s.path + "-wal"); err == nil && log.Size() > 0 {
+		how = "mode=ro&"
+	}
+	s.reader, err = sql.Open("sqlite", fileURI(s.path, how+reading))
+	s.writer = s.reader
+	return err
+}
+
+// makeFile makes sure that there is a file which only its owner may read, in a directory of which
+// the same holds if it had to be made. SQLite gives the files beside it the same permissions.
+func (s *Store) makeFile() error {
+	dir := filepath.Dir(s.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return s.unusable("its directory cannot be made", err)
+	}
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return s.unusable("it cannot be made", err)
+	}
+	if err := s.looksLikeOurs(); err != nil && !errors.Is(err, ErrNoDatabase) {
+		return err
+	}
+	return nil
+}
+
+// looksLikeOurs refuses what SQLite would take minutes or other words to refuse.
+func (s *Store) looksLikeOurs() error {
+	info, err := os.Stat(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrNoDatabase
+	case err != nil:
+		return s.unusable("it cannot be read", err)
+	case info.IsDir():
+		return s.unusable("it is a directory", nil)
+	case info.Size() == 0:
+		return ErrNoDatabase
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return s.unusable("it cannot be read", err)
+	}
+	defer f.Close()
+	const magic = "SQLite format 3\x00"
+	head := make([]byte, len(magic))
+	if _, err := io.ReadFull(f, head); err != nil || !bytes.Equal(head, []byte(magic)) {
+		return s.unusable("it is not an SQLite database", err)
+	}
+	return nil
+}
+
+// unusable is the fault of a file that SQLite was never asked to open.
+func (s *Store) unusable(why string, cause error) *fault.Fault {
+	if said := reasonOf(cause); said != "" {
+		why += ": " + said
+	}
+	return fault.New(fault.StoreUnavailable, fault.Context{"reason": s.name + ": " + why, "database": s.name}).
+		Hinting("Check the path and its permissions, or name another place with --database.").Because(cause)
+}
+
+// reasonOf is the operating system's word for what happened, without the path again.
+func reasonOf(err error) string {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return e.Err.Error()
+	}
+	return ""
+}
+
+// fileURI spells a path so that no character of it is taken for a parameter.
+func fileURI(path, parameters string) string {
+	path = filepath.ToSlash(path)
+	if runtime.GOOS == "windows" {
+		path = "/" + path
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: parameters}).String()
+}
