@@ -50,7 +50,7 @@ type Client struct {
 	base       *url.URL
 	credential Credential
 	governor   *Governor
-	http       *http.Client
+	transport  http.RoundTripper
 	log        *slog.Logger
 	retry      Retry
 	wait       bool
@@ -86,6 +86,7 @@ func New(cfg Config) (*Client, error) {
 		userAgent:  "octoseal/dev",
 		onRequest:  cfg.OnRequest,
 		onPause:    cfg.OnPause,
+		transport:  cfg.Transport,
 		clock:      &clock{},
 	}
 	if c.governor == nil {
@@ -97,14 +98,8 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Version != "" {
 		c.userAgent = "octoseal/" + cfg.Version
 	}
-	transport := cfg.Transport
-	if transport == nil {
-		transport = tunedTransport()
-	}
-	c.http = &http.Client{
-		Transport: transport,
-		// Whether a redirect may be followed depends on the method and the host: see request.go.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	if c.transport == nil {
+		c.transport = tunedTransport()
 	}
 	return c, nil
 }
@@ -130,4 +125,8 @@ func tunedTransport() http.RoundTripper {
 }
 
 // CloseIdle closes the connections that no request uses.
-func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdle() {
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}

@@ -11,11 +11,12 @@
 // All calls take the same road, in request.go: a token of the Credential (a GitHub App renews its
 // own), a place from the Governor, one attempt of at most 15 seconds, then a verdict on the
 // answer. The verdict (refusal.go) is the only place that reads status codes and GitHub's texts;
-// it ends in an answer, another attempt, or a *fault.Fault. Nothing is retried anywhere else:
-// net/http follows no redirect here and no library adds a policy of its own. The plumbing is
-// net/http and not go-github: that library holds back requests after a limit by itself, keeps the
-// body of a refused write in its errors, follows redirects, and has no agents store, so each thing
-// this package exists for would be a fight with it.
+// it ends in an answer, another attempt, or a *fault.Fault. Nothing is retried anywhere else, and
+// no library adds a policy of its own.
+//
+// The plumbing is an http.RoundTripper and not go-github: that library holds back requests after a
+// limit by itself, keeps the body of a refused write in its errors, follows redirects, and has no
+// agents store, so each thing this package exists for would be a fight with it.
 //
 // # The Governor
 //
@@ -27,7 +28,7 @@
 // # Redirects
 //
 // A renamed repository answers 301 or 307. A GET follows, on the same host only. A write never
-// does: net/http would turn a redirected PUT into a GET without a body and report success, and a
+// does: an http.Client turns a redirected PUT into a GET without a body and reports success, and a
 // name can be taken over by another repository. Instead the repository is looked up by its number
 // and the write is repeated once under the name found there.
 //

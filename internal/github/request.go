@@ -186,7 +186,9 @@ func (c *Client) exchange(ctx context.Context, r request, signed signature) answ
 	}
 	signed.apply(req)
 
-	res, err := c.http.Do(req)
+	// The transport itself and not an http.Client: that follows redirects, and whether one may be
+	// followed depends on the method and the host. See read and change.
+	res, err := c.transport.RoundTrip(req)
 	if err != nil {
 		a.broken = err
 		return a

@@ -85,7 +85,7 @@ func (c *Client) written(a answer) Written {
 	}
 }
 
-// change sends a write. It never follows a redirect, since net/http would make it a GET, and since
+// change sends a write. It never follows a redirect, since an http.Client would make it a GET, and since
 // the place it leads to need not be the repository that is meant: the repository is looked up by
 // its number, and the write is sent once more to the name found there.
 func (c *Client) change(ctx context.Context, repo Repository, build func(Repository) (request, error)) (answer, error) {
