@@ -1,0 +1,111 @@
+package syncing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/store"
+)
+
+// hold takes the project's lease, waiting for another run to end, and keeps it alive until
+// release. The context it returns ends when the lease is lost: whoever works under it stops.
+func (r *run) hold(ctx context.Context) (held context.Context, release func(), err error) {
+	r.record.Project, r.record.HeartbeatAt, r.record.AliveAt = r.project.ID, r.now(), r.hub.Clock().GitHub(r.now())
+	if err := r.store.BeginRun(ctx, r.record); err != nil {
+		return ctx, nil, err
+	}
+	lease, err := r.acquire(ctx)
+	if err != nil {
+		return ctx, nil, err
+	}
+	r.lease = lease
+	held, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.beat(held, lease, cancel)
+	}()
+	return held, func() {
+		cancel(nil)
+		<-done
+		ending, stop := r.ending(ctx)
+		defer stop()
+		if err := lease.Release(ending); err != nil {
+			r.log.WarnContext(ctx, "lease not released; it lapses by itself", "project", r.project.ID, "cause", err)
+		}
+		r.lease = nil
+	}, nil
+}
+
+// acquire waits for the lease, within the bound of the settings.
+func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
+	request := store.LeaseRequest{Project: r.project.ID, Run: r.record.ID, Holder: r.holder, Times: r.settings.Lease}
+	deadline := r.now().Add(r.settings.LeaseWait)
+	told := false
+	for {
+		lease, err := r.store.Acquire(ctx, r.now(), request)
+		var other *store.ErrLeaseHeld
+		if !errors.As(err, &other) {
+			return lease, err
+		}
+		if r.now().After(deadline) {
+			return nil, fault.New(fault.StoreUnavailable, fault.Context{"reason": "another run holds the project", "run": other.Run.String(), "holder": other.Holder}).
+				Saying("Another run (%s, %s) has held %s/%s for longer than %s.", other.Run, other.Holder, r.project.Owner, r.project.Repo, r.settings.LeaseWait).
+				Hinting("Wait for it to end, or stop the process that holds it.")
+		}
+		if !told {
+			r.req.Progress(Event{Stage: Waiting, Detail: fmt.Sprintf("run %s by %s holds the project; free by %s at the latest unless it goes on",
+				other.Run, other.Holder, other.FreeAt.Local().Format(time.TimeOnly))})
+			told = true
+		}
+		if err := sleep(ctx, min(max(other.FreeAt.Sub(r.now()), 50*time.Millisecond), time.Second)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// beat renews the lease until ctx ends. A lease that cannot be renewed is lost once it lapses, and
+// then cancel ends everything done under it.
+func (r *run) beat(ctx context.Context, lease *store.Lease, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(r.settings.Lease.Heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := r.now()
+		err := lease.Heartbeat(ctx, now, r.hub.Clock().GitHub(now))
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		r.log.WarnContext(ctx, "lease not renewed", "project", r.project.ID, "cause", err)
+		if lease.Check(r.now()) != nil {
+			cancel(fault.New(fault.StoreUnavailable, fault.Context{"reason": "the lease on the project was lost"}).Because(err))
+			return
+		}
+	}
+}
+
+// endingTime bounds what a run still does after it was cancelled: recording and letting go.
+const endingTime = 5 * time.Second
+
+// ending returns a context for the last steps of a run, which a cancellation must not stop.
+func (r *run) ending(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), endingTime)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,342 @@
+package syncing
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/audit"
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/secret"
+	"github.com/octoseal/octoseal/internal/store"
+)
+
+// finish records what the run did, in one transaction, and sums it up. It runs to its end even
+// when the run was cancelled: what was confirmed is remembered, the rest keeps its intent.
+func (r *run) finish(ctx context.Context) (Result, error) {
+	cancelled := context.Cause(ctx)
+	if cancelled != nil {
+		var stop context.CancelFunc
+		ctx, stop = r.ending(ctx)
+		defer stop()
+	}
+	r.req.Progress(Event{Stage: Recording})
+	res := r.result()
+	head, err := r.store.Record(ctx, r.now(), r.outcome(res, cancelled))
+	if err != nil {
+		return Result{}, err
+	}
+	r.log.InfoContext(ctx, "run recorded", "run", r.record.ID, "project", r.project.ID, "synced", res.SyncedCount,
+		"skipped", res.SkippedCount, "errors", len(res.Errors), "head_seq", head.Seq, "head_hash", head.Hash)
+	return res, cancelled
+}
+
+// abandon records a run that ended before it wrote anything, and returns why it ended.
+func (r *run) abandon(ctx context.Context, why error) error {
+	ending, stop := r.ending(ctx)
+	defer stop()
+	record := r.ended(store.RunFailed)
+	o := store.Outcome{Project: r.project.ID, Actor: r.req.Actor}
+	if errors.Is(why, ErrDeclined) || ctx.Err() != nil {
+		record.State = store.Abandoned
+	} else {
+		f := fault.Of(why)
+		record.Code, record.Error = f.Code, f.Message
+		o.Events = []audit.Event{r.syncAll(allFailed(r.runScopes()), f.Message)}
+	}
+	o.Run = record
+	if r.view.repo.ID == r.project.RepositoryID {
+		o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
+		o.Quotas = r.quotas(ending)
+	}
+	if _, err := r.store.Record(ending, r.now(), o); err != nil {
+		r.log.WarnContext(ctx, "abandoned run not recorded", "run", r.record.ID, "cause", err)
+	}
+	return why
+}
+
+func (r *run) ended(state store.RunState) store.Run {
+	record := r.record
+	record.State, record.FinishedAt = state, r.now()
+	return record
+}
+
+func allFailed(scopes []secret.Scope) map[secret.Scope]bool {
+	failed := map[secret.Scope]bool{}
+	for _, s := range scopes {
+		failed[s] = true
+	}
+	return failed
+}
+
+// runScopes are the scopes the run was about.
+func (r *run) runScopes() []secret.Scope {
+	scopes := slices.Clone(r.req.Options.Scopes)
+	if len(scopes) == 0 {
+		scopes = slices.Clone(r.req.Options.Default)
+	}
+	for _, a := range r.plan.Actions {
+		scopes = append(scopes, a.Scope)
+	}
+	slices.SortFunc(scopes, secret.Scope.Compare)
+	return slices.Compact(scopes)
+}
+
+// outcome is everything the run changes in memory.
+func (r *run) outcome(res Result, cancelled error) store.Outcome {
+	o := store.Outcome{Project: r.project.ID, Actor: r.req.Actor, Lease: r.lease}
+	byName := r.stepsByName()
+	for _, name := range r.plan.Selected {
+		r.remember(&o, name, byName[name])
+	}
+	o.Events = r.events(byName, res)
+	o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
+	o.Quotas = r.quotas(context.Background())
+	o.Run = r.ended(res.state())
+	if cancelled != nil {
+		o.Run.State = store.Abandoned
+	}
+	o.Run.Synced, o.Run.Skipped, o.Run.Failed = res.SyncedCount, res.SkippedCount, res.failedNames()
+	o.Run.Total, o.Run.Writes = len(r.plan.Selected), r.writes()
+	return o
+}
+
+func (r *run) stepsByName() map[secret.Name][]*step {
+	m := map[secret.Name][]*step{}
+	for i := range r.steps {
+		s := &r.steps[i]
+		m[s.SecretName] = append(m[s.SecretName], s)
+	}
+	return m
+}
+
+func (r *run) writes() int {
+	n := 0
+	for i := range r.steps {
+		if r.steps[i].begun {
+			n++
+		}
+	}
+	return n
+}
+
+// remember turns the steps of one secret into what memory is to hold of it.
+func (r *run) remember(o *store.Outcome, name secret.Name, steps []*step) {
+	old, had := r.memory[name]
+	left := maps.Clone(old.States)
+	if left == nil {
+		left = map[secret.Scope]plan.State{}
+	}
+	for _, s := range steps {
+		state, verdict := r.stateAfter(s, old.States[s.Scope])
+		switch target := (store.Target{Name: name, Scope: s.Scope}); verdict {
+		case put:
+			o.States = append(o.States, store.StateRecord{
+				Name: name, Scope: s.Scope, Source: state.Source, Hash: state.Hash, TargetUpdatedAt: state.TargetUpdatedAt,
+				SourceUpdatedAt: state.SourceUpdatedAt, WrittenAt: state.WrittenAt,
+			})
+			left[s.Scope] = state
+		case drop:
+			if _, stood := old.States[s.Scope]; stood || s.intent {
+				o.ForgetStates = append(o.ForgetStates, target)
+			}
+			delete(left, s.Scope)
+		case keep:
+			if s.intent {
+				left[s.Scope] = plan.State{} // an open intent is a memory too
+			}
+		}
+	}
+	_, inSource := r.source.Values[name]
+	wanted, included := r.plan.Wanted[name]
+	switch {
+	case !inSource && included && len(left) == 0 && !wanted.LeftAlone:
+		if had || slices.ContainsFunc(steps, func(s *step) bool { return s.intent }) {
+			o.ForgetMappings = append(o.ForgetMappings, name)
+		}
+	case included || had:
+		o.Mappings = append(o.Mappings, r.mappingAfter(name, old, steps))
+	}
+}
+
+// What becomes of a state.
+type verdict int
+
+const (
+	keep verdict = iota // as it stands, open intent included
+	put
+	drop
+)
+
+// stateAfter says what is to be remembered of one secret in one scope after its step.
+func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
+	switch {
+	case s.Verb == plan.Forget, s.deletes() && s.answered && (s.confirmed || s.overtaken()):
+		return plan.State{}, drop
+	case s.Verb.Writes() && (s.confirmed || s.overtaken()):
+		return r.written(s), put
+	case s.begun, s.Verb == plan.Error:
+		return plan.State{}, keep // the next run settles it
+	}
+	// Nothing was sent. Whatever intent is open here, this run's or an older one's, a list has
+	// shown by now that nothing came of it.
+	if !old.Written() {
+		return plan.State{}, drop
+	}
+	fresh := old
+	fresh.Intent = plan.Intent{}
+	if v, ok := r.source.Values[s.SecretName]; ok && s.Verb == plan.Skip && v.Hash.Same(old.Hash) {
+		fresh.SourceUpdatedAt = v.UpdatedAt // an unchanged value under a newer time
+	}
+	if !s.intent && !old.Intent.Open() && fresh.SourceUpdatedAt.Equal(old.SourceUpdatedAt) {
+		return plan.State{}, keep
+	}
+	return fresh, put
+}
+
+// overtaken says that our write arrived and someone else wrote over it since.
+func (s *step) overtaken() bool {
+	return s.answered && !s.confirmed && s.err != nil && s.err.Code == fault.ConflictDetected
+}
+
+func (r *run) written(s *step) plan.State {
+	st := plan.State{
+		Source: r.source.Identity, Hash: s.hash, TargetUpdatedAt: s.listed, WrittenAt: r.now(),
+		SourceUpdatedAt: r.source.Values[s.SecretName].UpdatedAt,
+	}
+	if s.overtaken() {
+		st.TargetUpdatedAt = s.written.Date.Truncate(time.Second)
+	}
+	return st
+}
+
+func (r *run) mappingAfter(name secret.Name, old plan.Mapping, steps []*step) store.MappingRecord {
+	w, included := r.plan.Wanted[name]
+	m := store.MappingRecord{Name: name, TargetScopes: w.TargetScopes, LeftAlone: w.LeftAlone, Status: store.Synced}
+	if !included {
+		m.TargetScopes, m.LeftAlone, m.Excluded, m.Status = old.TargetScopes, old.LeftAlone, true, store.Pending
+		return m
+	}
+	for _, s := range steps {
+		if s.Verb.Writes() && (s.confirmed || s.overtaken()) {
+			m.Hash = s.hash
+		}
+		f := r.failure(s)
+		switch {
+		case f == nil:
+		case f.Code == fault.ConflictDetected && m.Status != store.Failed:
+			m.Status, m.Error = store.Conflict, s.Scope.String()+": "+f.Message
+		case f.Code != fault.ConflictDetected:
+			m.Status, m.Error = store.Failed, s.Scope.String()+": "+f.Message
+		}
+	}
+	if m.Status == store.Synced {
+		m.LastSyncedAt = r.now()
+	}
+	return m
+}
+
+// quotas are what is known of GitHub's limits after this run. The quota called secrets has no
+// counterpart at GitHub: it is our own count of writes in the hour, against the documented 500.
+func (r *run) quotas(ctx context.Context) []store.Quota {
+	now := r.now()
+	var out []store.Quota
+	if q := r.hub.Quota(); q.Known && q.Reset.After(now) {
+		out = append(out, store.Quota{Type: quotaCore, Remaining: q.Remaining, Limit: q.Limit, ResetAt: q.Reset, CheckedAt: now})
+	}
+	hour := store.Quota{Type: quotaSecrets, Remaining: WritesPerHour, Limit: WritesPerHour, ResetAt: now.Add(time.Hour), CheckedAt: now}
+	known, err := r.store.Quotas(ctx, r.project.ID)
+	if err != nil {
+		return out
+	}
+	for _, q := range known {
+		if q.Type == quotaSecrets && q.ResetAt.After(now) {
+			hour.Remaining, hour.ResetAt = q.Remaining, q.ResetAt
+		}
+	}
+	hour.Remaining = max(0, hour.Remaining-r.writes())
+	return append(out, hour)
+}
+
+// WritesPerHour is GitHub's documented bound on requests that create content, in an hour.
+const WritesPerHour = 500
+
+// event is what all events of a run have in common.
+func (r *run) event(op audit.Operation) audit.Event {
+	return audit.Event{
+		ID: uuid.New(), ProjectID: r.project.ID, ActorID: r.req.Actor, Operation: op,
+		CorrelationID: r.record.ID, CreatedAt: r.started,
+	}
+}
+
+func (r *run) syncAll(failed map[secret.Scope]bool, why string) audit.Event {
+	e := r.event(audit.SyncAll).Outcome(r.runScopes(), failed, why)
+	e.DurationMs = r.now().Sub(r.started).Milliseconds()
+	e.Metadata = map[string]any{"trigger": r.req.Trigger, "source": r.req.Source.Identity, "writes": r.writes()}
+	if q := r.hub.Quota(); q.Known {
+		e.Metadata["quotaRemaining"] = q.Remaining
+	}
+	return e
+}
+
+// events are one for the run and one for each secret and verb.
+func (r *run) events(byName map[secret.Name][]*step, res Result) []audit.Event {
+	failed := map[secret.Scope]bool{}
+	var events []audit.Event
+	for _, name := range r.plan.Selected {
+		for _, op := range []audit.Operation{audit.Create, audit.Update, audit.Delete} {
+			if e, ok := r.secretEvent(name, op, byName[name]); ok {
+				events = append(events, e)
+			}
+		}
+		for _, s := range byName[name] {
+			failed[s.Scope] = failed[s.Scope] || r.failure(s) != nil
+		}
+	}
+	why := ""
+	if n := len(res.Errors); n > 0 {
+		why = fault.New(fault.SyncPartialFailure, fault.Context{"failureCount": n, "totalCount": len(r.steps)}).Message
+	}
+	return append([]audit.Event{r.syncAll(failed, why)}, events...)
+}
+
+func (r *run) secretEvent(name secret.Name, op audit.Operation, steps []*step) (audit.Event, bool) {
+	var scopes []secret.Scope
+	failed := map[secret.Scope]bool{}
+	why := ""
+	var took time.Duration
+	for _, s := range steps {
+		if operation(s.Verb) != op {
+			continue
+		}
+		scopes = append(scopes, s.Scope)
+		took = max(took, s.took)
+		if f := r.failure(s); f != nil {
+			failed[s.Scope], why = true, s.Scope.String()+": "+f.Message
+		}
+	}
+	if len(scopes) == 0 {
+		return audit.Event{}, false
+	}
+	spelled := name.String()
+	e := r.event(op)
+	e.SecretName, e.DurationMs = &spelled, took.Milliseconds()
+	return e.Outcome(scopes, failed, why), true
+}
+
+// operation is what the audit trail calls a verb; a conflict is an update that failed.
+func operation(v plan.Verb) audit.Operation {
+	switch v {
+	case plan.Create:
+		return audit.Create
+	case plan.Update, plan.Conflict:
+		return audit.Update
+	case plan.Delete:
+		return audit.Delete
+	}
+	return ""
+}

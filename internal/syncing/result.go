@@ -1,0 +1,183 @@
+package syncing
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/store"
+)
+
+// A Result is the response of a synchronisation: data-model.md's fields, then ours.
+type Result struct {
+	SyncedCount   int           `json:"syncedCount"`
+	SkippedCount  int           `json:"skippedCount"`
+	Errors        []Failure     `json:"errors"`
+	CorrelationID uuid.UUID     `json:"correlationId"`
+	DurationMs    int64         `json:"durationMs"`
+	Notices       []plan.Notice `json:"notices"`
+	Summary       plan.Summary  `json:"summary"`
+	Actions       []Done        `json:"actions"`
+	Withheld      int           `json:"withheldDeletes"`
+}
+
+// A Failure is one secret in one scope that is not in step.
+type Failure struct {
+	SecretName string     `json:"secretName"`
+	Scope      string     `json:"scope"`
+	Error      string     `json:"error"`
+	Code       fault.Code `json:"code"`
+	Hint       string     `json:"hint,omitempty"`
+}
+
+// Done is one action with how it ended.
+type Done struct {
+	plan.Action
+	OK bool `json:"ok"`
+}
+
+// A Preview is a plan as people and programs are shown it.
+type Preview struct {
+	CorrelationID uuid.UUID     `json:"correlationId"`
+	Actions       []plan.Action `json:"actions"`
+	Summary       plan.Summary  `json:"summary"`
+	Cost          Cost          `json:"cost"`
+	Notices       []plan.Notice `json:"notices"`
+	Withheld      bool          `json:"deletesWithheld"`
+	FirstRun      bool          `json:"firstRun"` // nothing is remembered of the repository yet
+	Empty         bool          `json:"empty"`
+}
+
+// A Cost is what applying a plan takes; seconds are the governor's estimate.
+type Cost struct {
+	plan.Cost
+	Seconds float64 `json:"seconds"`
+}
+
+// assumedLatency is how long a request is taken to last before any was measured.
+const assumedLatency = 200 * time.Millisecond
+
+func (r *run) preview() Preview {
+	cost := r.plan.Cost()
+	p := Preview{
+		CorrelationID: r.record.ID, Actions: r.plan.Actions, Summary: r.plan.Summary, Notices: r.notices,
+		Withheld: r.plan.Withheld, FirstRun: len(r.memory) == 0, Empty: r.plan.Empty(),
+	}
+	if p.Actions == nil {
+		p.Actions = []plan.Action{}
+	}
+	if p.Notices == nil {
+		p.Notices = []plan.Notice{}
+	}
+	p.Cost = Cost{Cost: cost}
+	if cost.Requests > 0 {
+		p.Cost.Seconds = r.hub.Governor().Estimate(cost.Requests-cost.Writes, cost.Writes, r.settings.Concurrency, assumedLatency).Seconds()
+	}
+	return p
+}
+
+// failure says what is wrong with a step, if anything is.
+func (r *run) failure(s *step) *fault.Fault {
+	about := fault.Context{"secretName": s.SecretName.String(), "scope": s.Scope.String(), "conflictingScopes": []string{s.Scope.String()}}
+	why := s.Reason.Explain()
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.Verb.Failed():
+		return fault.New(why.Code, about).Saying("%s", why.Words).Hinting("")
+	case s.deletes() && r.plan.Withheld:
+		return fault.New(fault.ConflictDetected, about).Saying("not deleted: %s, and more would be deleted than may be unasked", why.Words)
+	}
+	return nil
+}
+
+// result counts each selected secret once.
+func (r *run) result() Result {
+	res := Result{
+		CorrelationID: r.record.ID, DurationMs: r.now().Sub(r.started).Milliseconds(),
+		Errors: []Failure{}, Notices: r.notices, Summary: r.plan.Summary, Actions: []Done{},
+	}
+	if res.Notices == nil {
+		res.Notices = []plan.Notice{}
+	}
+	if r.plan.Withheld {
+		res.Withheld = r.plan.Summary.Delete
+	}
+	byName := r.stepsByName()
+	for _, name := range r.plan.Selected {
+		failed, changed := false, false
+		for _, s := range byName[name] {
+			f := r.failure(s)
+			if f != nil {
+				failed = true
+				res.Errors = append(res.Errors, Failure{name.String(), s.Scope.String(), f.Message, f.Code, f.Hint})
+			}
+			changed = changed || s.confirmed
+			res.Actions = append(res.Actions, Done{s.Action, f == nil})
+		}
+		switch {
+		case failed:
+		case changed:
+			res.SyncedCount++
+		default:
+			res.SkippedCount++
+		}
+	}
+	return res
+}
+
+func (r Result) failedNames() int {
+	names := map[string]bool{}
+	for _, f := range r.Errors {
+		names[f.SecretName] = true
+	}
+	return len(names)
+}
+
+// InStep says whether nothing needs attention.
+func (r Result) InStep() bool { return len(r.Errors) == 0 }
+
+func (r Result) state() store.RunState {
+	if r.InStep() {
+		return store.Succeeded
+	}
+	return store.Partial
+}
+
+// The quotas of data-model.md that a run knows of.
+const (
+	quotaCore    = "core"
+	quotaSecrets = "secrets"
+)
+
+// quotaFloor is how much of the core quota a run leaves to everybody else.
+const quotaFloor = 100
+
+// passQuota refuses a run that would take the hourly quota under the floor, or sits it out. What is
+// not known passes: a server without quota headers has no quota.
+func (r *run) passQuota(ctx context.Context) error {
+	cost := r.plan.Cost().Requests
+	q := r.hub.Quota()
+	if cost == 0 || !q.Known || q.Remaining >= quotaFloor && q.Remaining-cost >= quotaFloor {
+		return nil
+	}
+	wait := q.Reset.Sub(r.now()) + time.Second
+	if wait <= time.Second {
+		return nil // the row is past its reset
+	}
+	if !r.req.Wait {
+		return fault.New(fault.RateLimitExhausted, fault.Context{"quotaType": quotaCore, "remaining": q.Remaining, "resetAt": q.Reset.UTC().Format(time.RFC3339), "cost": cost})
+	}
+	r.req.Progress(Event{Stage: Waiting, Detail: "the quota has " + strconv.Itoa(q.Remaining) + " requests left; going on at its reset, " + q.Reset.Local().Format(time.TimeOnly)})
+	if err := sleep(ctx, wait); err != nil {
+		return err
+	}
+	// The lists are old by now, and others had the time to write.
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	return r.decide(ctx)
+}

@@ -1,0 +1,139 @@
+package syncing
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/secret"
+)
+
+// A State sums a project up in one word.
+type State string
+
+// The states of data-model.md.
+const (
+	StateSynced  State = "synced"
+	StatePending State = "pending"
+	StateError   State = "error"
+	StateNever   State = "never_synced"
+)
+
+// A Status is the response of status: data-model.md's fields, then the matrix.
+type Status struct {
+	LastSyncAt          *time.Time     `json:"lastSyncAt"`
+	Status              State          `json:"status"`
+	PendingCount        int            `json:"pendingCount"`
+	ErrorCount          int            `json:"errorCount"`
+	NextScheduledSyncAt *time.Time     `json:"nextScheduledSyncAt"`
+	QuotaRemaining      QuotaRemaining `json:"quotaRemaining"`
+	Repository          string         `json:"repository"`
+	Secrets             []Standing     `json:"secrets"`
+	Notices             []plan.Notice  `json:"notices"`
+}
+
+// QuotaRemaining is what is left of GitHub's quota, and of our own count of writes in the hour.
+// Unlimited says that the server names no limit; core is then the largest 32-bit number.
+type QuotaRemaining struct {
+	Core      int  `json:"core"`
+	Secrets   int  `json:"secrets"`
+	Unlimited bool `json:"unlimited,omitempty"`
+}
+
+// A Standing is one row of the matrix.
+type Standing struct {
+	SecretName secret.Name              `json:"secretName"`
+	Scopes     map[string]plan.Standing `json:"scopes"`
+}
+
+// Status shows what is where; it needs no source, and writes nothing.
+func (s *Service) Status(ctx context.Context, repo github.Ref) (Status, error) {
+	v, err := s.survey(ctx, repo, nil)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := v.check(ctx); err != nil {
+		return Status{}, err
+	}
+	st := Status{Status: StateNever, Repository: v.view.repo.Owner + "/" + v.view.repo.Name, Secrets: []Standing{}, Notices: orEmpty(v.view.notices)}
+	if v.isKnown {
+		if err := s.sumUp(ctx, v.project.ID, &st); err != nil {
+			return Status{}, err
+		}
+	}
+	if st.QuotaRemaining, err = s.remaining(ctx, v.project.ID); err != nil {
+		return Status{}, err
+	}
+	for _, row := range v.rows {
+		line := Standing{SecretName: row.Name, Scopes: map[string]plan.Standing{}}
+		for scope, cell := range row.Cells {
+			line.Scopes[scope.String()] = cell
+		}
+		st.Secrets = append(st.Secrets, line)
+	}
+	return st, nil
+}
+
+// sumUp takes the counts of the last runs.
+func (s *Service) sumUp(ctx context.Context, project uuid.UUID, st *Status) error {
+	now, err := s.store.Standing(ctx, project)
+	if err != nil {
+		return err
+	}
+	st.LastSyncAt, st.PendingCount, st.ErrorCount = now.LastSuccessAt, now.Pending, now.Failed+now.Conflict
+	switch {
+	case !now.EverSucceeded:
+		st.Status = StateNever
+	case st.ErrorCount > 0:
+		st.Status = StateError
+	case st.PendingCount > 0:
+		st.Status = StatePending
+	default:
+		st.Status = StateSynced
+	}
+	return nil
+}
+
+// remaining prefers what the last answer said over what is stored; a stored row past its reset is
+// unknown, and unknown is shown as the last limit seen.
+func (s *Service) remaining(ctx context.Context, project uuid.UUID) (QuotaRemaining, error) {
+	out := QuotaRemaining{Core: math.MaxInt32, Secrets: WritesPerHour, Unlimited: true}
+	stored, err := s.store.Quotas(ctx, project)
+	if err != nil {
+		return out, err
+	}
+	for _, q := range stored {
+		left := q.Remaining
+		if !q.ResetAt.After(s.now()) {
+			left = q.Limit
+		}
+		switch q.Type {
+		case quotaCore:
+			out.Core, out.Unlimited = left, false
+		case quotaSecrets:
+			out.Secrets = left
+		}
+	}
+	if q := s.hub.Quota(); q.Known {
+		out.Core, out.Unlimited = q.Remaining, false
+	}
+	return out, nil
+}
+
+// SetScopes narrows or widens where one secret belongs. Dropped scopes keep their copy and are
+// forgotten.
+func (s *Service) SetScopes(ctx context.Context, repo github.Ref, name secret.Name, scopes []secret.Scope) (dropped []secret.Scope, err error) {
+	p, known, err := s.store.FindProject(ctx, s.apiHost, repo.Owner, repo.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, fault.New(fault.ResourceNotFound, fault.Context{"resource": "Memory of " + repo.String()}).
+			Hinting("Sync it once: octoseal sync --repo %s --from FILE.", repo)
+	}
+	return s.store.SetScopes(ctx, s.now(), p.ID, name, scopes)
+}

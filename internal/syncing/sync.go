@@ -1,0 +1,366 @@
+package syncing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/secret"
+	"github.com/octoseal/octoseal/internal/store"
+)
+
+// A Request is one synchronisation as somebody asked for it.
+type Request struct {
+	Repo    github.Ref
+	Actor   uuid.UUID
+	Trigger store.Trigger
+	Source  Source
+	Options plan.Options // Default and Window are filled in
+	// Decide, when set, sees the plan before anything is written and may adopt or decline.
+	Decide func(ctx context.Context, p Preview) (Decision, error)
+	// Progress hears what happens while it happens, from several goroutines at once.
+	Progress func(Event)
+	// Wait sits out a quota reset where the run would be refused otherwise.
+	Wait bool
+}
+
+// A Decision is a person's answer to a preview.
+type Decision struct {
+	Proceed bool
+	Adopt   plan.Adopt // for the secrets that the targets have and we did not write
+}
+
+// ErrDeclined is what a run ends with when the person said no: nothing was written.
+var ErrDeclined = errors.New("declined: nothing was written")
+
+// A run is one synchronisation under way.
+type run struct {
+	*Service
+	req      Request
+	record   store.Run
+	started  time.Time
+	known    map[string]json.RawMessage
+	project  store.Project
+	isKnown  bool // the project stands in the database
+	planning bool // nothing will be written
+	lease    *store.Lease
+	view     view
+	memory   map[secret.Name]plan.Mapping
+	source   plan.Source
+	hasher   secret.Hasher
+	input    plan.Input
+	plan     plan.Plan
+	notices  []plan.Notice
+	steps    []step // one for each action of the plan
+}
+
+// Plan says what Sync would do, and does nothing: it takes no lease and records nothing.
+func (s *Service) Plan(ctx context.Context, req Request) (Preview, error) {
+	r := s.newRun(req)
+	r.planning = true
+	if err := r.recall(ctx); err != nil {
+		return Preview{}, err
+	}
+	if err := r.look(ctx); err != nil {
+		return Preview{}, err
+	}
+	if err := r.decide(ctx); err != nil {
+		return Preview{}, err
+	}
+	return r.preview(), nil
+}
+
+// Sync brings the targets in step. The order is the safety: lease, lists, plan, gates, intents,
+// writes, deletes, closing lists, record. The result is valid together with ErrDeclined or a
+// cancellation when anything was written before.
+func (s *Service) Sync(ctx context.Context, req Request) (Result, error) {
+	r := s.newRun(req)
+	ctx, release, err := r.begin(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
+	if err := r.prepare(ctx); err != nil {
+		return Result{}, r.abandon(ctx, err)
+	}
+	if err := r.openIntents(ctx); err != nil {
+		return Result{}, r.abandon(ctx, err)
+	}
+	r.apply(ctx)
+	return r.finish(ctx)
+}
+
+func (s *Service) newRun(req Request) *run {
+	id := uuid.New()
+	req.Options.Window = s.settings.window()
+	if len(req.Options.Default) == 0 {
+		req.Options.Default = DefaultScopes(req.Source.FromActions())
+	}
+	if req.Progress == nil {
+		req.Progress = func(Event) {}
+	}
+	now := s.now()
+	return &run{
+		Service: s, req: req, started: now,
+		record: store.Run{ID: id, Actor: req.Actor, Trigger: req.Trigger, State: store.Running, Credential: s.hub.Credential().Fingerprint(), StartedAt: now},
+	}
+}
+
+// DefaultScopes are the scopes written when the request names none.
+func DefaultScopes(fromActions bool) []secret.Scope {
+	if fromActions {
+		return []secret.Scope{secret.Codespaces, secret.Dependabot}
+	}
+	return []secret.Scope{secret.Actions, secret.Codespaces, secret.Dependabot}
+}
+
+// begin finds the project, takes its lease and looks. A repository never seen before has no project
+// yet: it is looked at first, and since nobody else can hold a lease on what did not exist, that
+// look stands. If somebody was quicker, it is looked at again under the lease.
+func (r *run) begin(ctx context.Context) (held context.Context, release func(), err error) {
+	if err := r.recall(ctx); err != nil {
+		return ctx, nil, err
+	}
+	if r.isKnown {
+		return r.enter(ctx)
+	}
+	if err := r.look(ctx); err != nil {
+		return ctx, nil, err
+	}
+	if err := r.ensureProject(ctx); err != nil {
+		return ctx, nil, err
+	}
+	if r.project.CreatedAt.Equal(r.started.UTC().Truncate(time.Microsecond)) {
+		return r.hold(ctx)
+	}
+	return r.enter(ctx)
+}
+
+// enter takes the lease of a project that exists and looks under it.
+func (r *run) enter(ctx context.Context) (context.Context, func(), error) {
+	held, release, err := r.hold(ctx)
+	if err != nil {
+		return ctx, nil, err
+	}
+	if err := r.lookUnderLease(held); err != nil {
+		err = r.abandon(held, err)
+		release()
+		return ctx, nil, err
+	}
+	return held, release, nil
+}
+
+func (r *run) lookUnderLease(ctx context.Context) error {
+	if err := r.reload(ctx); err != nil {
+		return err
+	}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	return r.ensureProject(ctx) // follows a rename
+}
+
+// recall finds the project by name and loads what is remembered of it.
+func (r *run) recall(ctx context.Context) error {
+	var err error
+	r.project, r.isKnown, err = r.store.FindProject(ctx, r.apiHost, r.req.Repo.Owner, r.req.Repo.Name)
+	if err != nil {
+		return err
+	}
+	if !r.isKnown {
+		r.hasher = secret.NewHasher(r.settings.HashKey, uuid.Nil.String())
+		return nil
+	}
+	return r.reload(ctx)
+}
+
+// reload reads what is remembered of the project, under its lease if there is one.
+func (r *run) reload(ctx context.Context) error {
+	lists, err := r.store.Lists(ctx, r.project.ID, r.hub.Credential().Fingerprint())
+	if err != nil {
+		return err
+	}
+	r.known = make(map[string]json.RawMessage, len(lists))
+	for _, l := range lists {
+		r.known[l.Kind] = l.Content
+	}
+	r.hasher = secret.NewHasher(r.settings.HashKey, r.project.ID.String())
+	r.memory, err = r.store.Memory(ctx, r.project.ID)
+	return err
+}
+
+func (r *run) ensureProject(ctx context.Context) error {
+	p, err := r.store.EnsureProject(ctx, r.started, r.projectFor(r.view.repo))
+	if err != nil {
+		return err
+	}
+	r.project, r.isKnown = p, true
+	r.hasher = secret.NewHasher(r.settings.HashKey, p.ID.String())
+	return nil
+}
+
+func (s *Service) projectFor(r github.Repository) store.Project {
+	return store.Project{
+		Name: r.Owner + "/" + r.Name, APIHost: s.apiHost, Owner: r.Owner, Repo: r.Name,
+		RepositoryID: r.ID, DefaultBranch: r.DefaultBranch,
+	}
+}
+
+// look observes GitHub for this run.
+func (r *run) look(ctx context.Context) error {
+	r.req.Progress(Event{Stage: Observing})
+	l := look{ref: r.req.Repo, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys()}
+	v, err := r.observe(ctx, l)
+	if errors.Is(err, github.ErrReplaced) || err == nil && r.isKnown && v.repo.ID != r.project.RepositoryID {
+		return r.replaced()
+	}
+	if err != nil {
+		return err
+	}
+	r.view = v
+	return nil
+}
+
+// replaced ends a run whose project is bound to another repository than its name leads to now.
+// Whoever makes a repository under a deleted one's name must not be sent its secrets.
+func (r *run) replaced() error {
+	return fault.New(fault.ResourceNotFound, fault.Context{"resource": "The repository that was synced as " + r.req.Repo.String(), "repositoryId": r.project.RepositoryID}).
+		Saying("%s is another repository now: the one that was synced under this name has the number %d. Nothing was written.", r.req.Repo, r.project.RepositoryID).
+		Hinting("If that one was renamed, sync it once by its new name. If the new repository is meant, forget the old one: octoseal project remove --repo %s.", r.req.Repo).
+		Because(github.ErrReplaced)
+}
+
+// scopes returns every scope this run has to know: those it may write, and the source.
+func (r *run) scopes() []secret.Scope {
+	scopes := slices.Clone(r.req.Options.Scopes)
+	if len(scopes) == 0 {
+		scopes = slices.Clone(r.req.Options.Default)
+		for _, m := range r.memory {
+			scopes = append(scopes, m.TargetScopes...)
+		}
+	}
+	if r.req.Source.FromActions() {
+		scopes = append(scopes, secret.Actions)
+	}
+	slices.SortFunc(scopes, secret.Scope.Compare)
+	return slices.Compact(scopes)
+}
+
+// likelyKeys returns the scopes that memory already says will be written, so that their keys can
+// be fetched beside the lists. An unchanged source needs none, so an unchanged run pays for none.
+func (r *run) likelyKeys() []secret.Scope {
+	if r.req.Source.Known == nil || r.planning {
+		return nil
+	}
+	var keys []secret.Scope
+	for name, v := range r.req.Source.Known(r.hasher) {
+		scopes := r.req.Options.Default
+		if m, ok := r.memory[name]; ok {
+			scopes = m.TargetScopes
+		}
+		if len(r.req.Options.Scopes) > 0 {
+			scopes = r.req.Options.Scopes
+		}
+		for _, s := range scopes {
+			if st := r.memory[name].States[s]; !v.Hash.Same(st.Hash) {
+				keys = append(keys, s)
+			}
+		}
+	}
+	slices.SortFunc(keys, secret.Scope.Compare)
+	return slices.Compact(keys)
+}
+
+// decide makes the plan from what was seen and what is remembered.
+func (r *run) decide(ctx context.Context) error {
+	r.source = plan.Source{Identity: r.req.Source.Identity, Unusable: map[secret.Name]bool{}}
+	for _, name := range r.req.Source.Unusable {
+		r.source.Unusable[name] = true
+	}
+	r.notices = slices.Clone(r.view.notices)
+	if r.req.Source.FromActions() {
+		if err := r.fromActions(); err != nil {
+			return err
+		}
+	} else {
+		r.source.Values = r.req.Source.Known(r.hasher)
+	}
+	excluded, err := r.verdicts(ctx)
+	if err != nil {
+		return err
+	}
+	r.input = plan.Input{Source: r.source, Observed: r.view.observed, Memory: r.memory, Excluded: excluded, Options: r.req.Options}
+	r.plan = plan.Make(r.input)
+	r.notices = append(r.notices, r.plan.Notices...)
+	return nil
+}
+
+// fromActions takes the names and times of the Actions list for the source. A time within the
+// tolerance of the list's Date is remembered one second earlier: a second write in that second
+// would look the same, so the next run has to look again.
+func (r *run) fromActions() error {
+	o := r.view.observed[secret.Actions]
+	if o.Failed || o.Missing {
+		return fault.New(fault.SourceUnavailable, fault.Context{"reason": "the Actions secrets could not be listed"})
+	}
+	var known map[secret.Name]plan.Value
+	if r.req.Source.Known != nil {
+		known = r.req.Source.Known(r.hasher)
+	}
+	r.source.Values = make(map[secret.Name]plan.Value, len(o.UpdatedAt))
+	for name, at := range o.UpdatedAt {
+		if o.Date.Sub(at) <= plan.Tolerance {
+			at = at.Add(-time.Second)
+		}
+		r.source.Values[name] = plan.Value{Hash: known[name].Hash, UpdatedAt: at}
+	}
+	r.source.Organisation = map[secret.Name]bool{}
+	for name := range observation(r.view.lists[kindOrganisation]).UpdatedAt {
+		r.source.Organisation[name] = true
+	}
+	for _, name := range odd(r.view.lists[secret.Actions.String()]) {
+		r.notices = append(r.notices, oddNotice(name))
+	}
+	return nil
+}
+
+// verdicts asks the rules about every name of the source and of memory. Rules that cannot be read
+// or that time out end the run: nothing is written when in doubt about a pattern.
+func (r *run) verdicts(ctx context.Context) (map[secret.Name]plan.Exclusion, error) {
+	rules, err := r.store.Rules(ctx, r.project.ID)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Concat(slices.Collect(maps.Keys(r.source.Values)), slices.Collect(maps.Keys(r.memory)), r.req.Options.Names)
+	return Excluded(ctx, rules, names)
+}
+
+// prepare plans, asks, and passes the gates.
+func (r *run) prepare(ctx context.Context) error {
+	if err := r.decide(ctx); err != nil {
+		return err
+	}
+	if r.req.Decide != nil {
+		d, err := r.req.Decide(ctx, r.preview())
+		if err != nil {
+			return err
+		}
+		if !d.Proceed {
+			return ErrDeclined
+		}
+		if d.Adopt != plan.AdoptNone {
+			r.req.Options.Adopt = d.Adopt
+			if err := r.decide(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return r.passQuota(ctx)
+}
