@@ -40,12 +40,13 @@ type Exchange struct {
 	Route    string // path with its parameters left out: /repos/{owner}/{repo}/actions/secrets/{name}
 	Status   int    // 0 when no answer came
 	Points   int    // what it counted in the governor's window
-	Billed   bool   // whether it cost quota: an answer 304 does not
+	Billed   bool   // whether it cost quota: an answer 304 and a limit's refusal do not
 	Attempt  int    // 1 for the first
 	Duration time.Duration
 }
 
 // A Client speaks to one GitHub with one credential. It may be used by many goroutines at once.
+// Its errors are *fault.Fault, but for the context's own when that ended.
 type Client struct {
 	base       *url.URL
 	credential Credential

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -425,4 +426,41 @@ func TestPermissionsCoverEveryStore(t *testing.T) {
 			t.Errorf("incomplete: %+v", p)
 		}
 	}
+}
+
+// Whatever an answer points to, what is asked next lies below the base URL.
+func FuzzWithin(f *testing.F) {
+	for _, to := range []string{"https://ghe.acme.com/api/v3/x", "//evil.example/api/v3/x", "/api/v3/../x", "?a=b", "https:///api/v3/x", "\\\\evil.example"} {
+		f.Add(to)
+	}
+	base, err := parseBase("https://ghe.acme.com/api/v3")
+	if err != nil {
+		f.Fatal(err)
+	}
+	c := &Client{base: base}
+	f.Fuzz(func(t *testing.T, to string) {
+		path, err := c.within("/repos/acme/widgets", to)
+		if err != nil {
+			return
+		}
+		u, err := url.Parse(base.String() + path)
+		if err != nil || u.Host != base.Host || u.Scheme != "https" || u.User != nil || !strings.HasPrefix(u.Path, "/api/v3/") {
+			t.Errorf("%q leads to %v, %v", to, u, err)
+		}
+	})
+}
+
+func FuzzParseRemote(f *testing.F) {
+	for _, s := range []string{"acme/widgets", "git@github.com:acme/widgets.git", "https://github.com/acme/widgets/tree/main"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		ref, _, err := ParseRemote(s)
+		if err != nil {
+			return
+		}
+		if again, err := ParseRef(ref.String()); err != nil || again != ref {
+			t.Errorf("%q gives %s, which gives %s, %v", s, ref, again, err)
+		}
+	})
 }

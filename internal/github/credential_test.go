@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/octoseal/octoseal/internal/fault"
@@ -472,4 +473,29 @@ func TestPermissionsNotGrantedAreNamed(t *testing.T) {
 	}}}})
 	_, err := a.client.List(t.Context(), a.repo, secret.Actions, nil)
 	wantFault(t, err, fault.IntegrationDenied, "secrets:write", "codespaces_secrets:write", "accept the App's new permissions")
+}
+
+// A token that ends while its request waits for a pause to end is replaced before it is sent.
+func TestTokenThatEndsDuringAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gh := githubsim.New(githubsim.Config{})
+		gh.AddRepository(githubsim.Repository{FullName: widgets})
+		app := gh.AddApp(githubsim.App{Slug: "keys", Permissions: everyPermission(), Key: anApp.Key})
+		gh.Install(githubsim.Installation{App: app.ID, Account: "acme"})
+		a := appStage{app: app}
+		c := against(t, gh, func(cfg *Config) { cfg.Credential = a.credential(t, 0) })
+		repo, _, err := c.Repository(t.Context(), Ref{"acme", "widgets"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Governor().Restore(Pause{Until: time.Now().Add(2 * time.Hour)})
+		if _, err := c.List(t.Context(), repo, secret.Actions, nil); err != nil {
+			t.Error(err)
+		}
+		for _, r := range gh.Requests() {
+			if r.Status == 401 {
+				t.Errorf("%s was sent with a token that had ended", r.Path)
+			}
+		}
+	})
 }

@@ -107,7 +107,7 @@ func (c *Client) list(ctx context.Context, first request, scope secret.Scope, kn
 			c.log.DebugContext(ctx, "secrets listed", "scope", scope, "repository", first.repo, "count", len(l.Secrets()), "unchanged", l.Unchanged)
 			return l, nil
 		}
-		known = nil
+		known = nil // what is known may itself be what does not fit
 	}
 	return Listing{}, fault.New(fault.IntegrationUnavailable, fault.Context{
 		"reason": fmt.Sprintf("partial listing: %s changed between its pages each of %d times it was read", first.subject.what, 1+rereads),

@@ -120,6 +120,20 @@ func TestKnownListOfAnotherScopeIsNotBelieved(t *testing.T) {
 	}
 }
 
+func TestKnownListThatLostPartsIsReadAnew(t *testing.T) {
+	s := perform(t, nil)
+	s.fill("actions", 3)
+	known, err := s.client.List(t.Context(), s.repo, secret.Actions, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known.Pages[0].Secrets = known.Pages[0].Secrets[:1]
+	l, err := s.client.List(t.Context(), s.repo, secret.Actions, &known)
+	if err != nil || len(l.Secrets()) != 3 {
+		t.Errorf("got %v, %v", names(l), err)
+	}
+}
+
 // pages is a store of more secrets than one page holds, which the simulator's limit of 100 does
 // not allow but organisations have. Its pages are links in GitHub's form.
 type pages struct {

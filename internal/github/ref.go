@@ -35,7 +35,8 @@ func ParseRemote(s string) (ref Ref, host string, err error) {
 		return Ref{}, "", refInvalid(s)
 	}
 	ref = Ref{Owner: parts[0], Name: strings.TrimSuffix(parts[1], ".git")}
-	if !ownerPattern.MatchString(ref.Owner) || !namePattern.MatchString(ref.Name) || ref.Name == "." || ref.Name == ".." {
+	if !ownerPattern.MatchString(ref.Owner) || !namePattern.MatchString(ref.Name) || ref.Name == "." || ref.Name == ".." ||
+		strings.HasSuffix(ref.Name, ".git") {
 		return Ref{}, "", refInvalid(s)
 	}
 	return ref, host, nil

@@ -90,7 +90,7 @@ func retryAfter(a answer) (time.Duration, bool) {
 	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
 		return time.Duration(seconds) * time.Second, true
 	}
-	if at, err := http.ParseTime(text); err == nil && !a.date().IsZero() {
+	if at, err := http.ParseTime(text); err == nil {
 		return max(0, at.Sub(a.date())), true
 	}
 	return 0, false

@@ -127,7 +127,7 @@ func (c *Client) attempt(ctx context.Context, r request, n int) (a answer, pause
 	if c.onRequest != nil {
 		c.onRequest(Exchange{
 			Method: r.method, Route: r.route, Status: a.status, Points: p.points, Attempt: n,
-			Billed:   a.status != 0 && a.status != http.StatusNotModified && !r.unbilled,
+			Billed:   a.status != 0 && a.status != http.StatusNotModified && pause == nil && !r.unbilled,
 			Duration: a.received.Sub(a.sent),
 		})
 	}
@@ -246,11 +246,11 @@ func repositoryIn(path string) (int64, bool) {
 	return id, err == nil
 }
 
-// date is GitHub's time of the answer.
+// date is GitHub's time of the answer; ours where a proxy has dropped the header.
 func (a answer) date() time.Time {
 	date, err := http.ParseTime(a.header.Get("Date"))
 	if err != nil {
-		return time.Time{}
+		date = a.received.Truncate(time.Second)
 	}
 	return date.UTC()
 }

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -160,6 +162,61 @@ func TestPublicKeyIsKeptAndShared(t *testing.T) {
 	if n := s.Counts().Requests; n != 2 {
 		t.Errorf("%d requests after one was forgotten, want 2", n)
 	}
+}
+
+func TestPublicKeyIsFetchedAnewAfterFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := against(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			canned(200, nil, `{"key_id":"1","key":"B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="}`).ServeHTTP(w, r)
+		}), nil)
+		for _, want := range []int{1, 1, 2} {
+			if _, err := c.PublicKey(t.Context(), aRepo, secret.Actions); err != nil || asked != want {
+				t.Errorf("asked %d times, want %d; %v", asked, want, err)
+			}
+			time.Sleep(3 * time.Minute)
+		}
+	})
+}
+
+// Whoever fetches the key for all may give up; that is no reason for the others to.
+func TestWaitersForAKeyTakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := against(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked++; asked == 1 {
+				<-r.Context().Done()
+				return
+			}
+			canned(200, nil, `{"key_id":"1","key":"B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="}`).ServeHTTP(w, r)
+		}), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan error, 1)
+		go func() { _, err := c.PublicKey(ctx, aRepo, secret.Actions); first <- err }()
+		synctest.Wait()
+		others := make(chan error, 5)
+		for range 5 {
+			go func() { _, err := c.PublicKey(t.Context(), aRepo, secret.Actions); others <- err }()
+		}
+		hurried, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		if _, err := c.PublicKey(hurried, aRepo, secret.Actions); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the hurried one got %v", err)
+		}
+		cancel()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("the one who gave up got %v", err)
+		}
+		for range 5 {
+			if err := <-others; err != nil {
+				t.Error(err)
+			}
+		}
+		if asked != 2 {
+			t.Errorf("asked %d times, want twice", asked)
+		}
+	})
 }
 
 func TestEnterpriseKeyIDIsANumber(t *testing.T) {
