@@ -44,6 +44,8 @@ func (Forgetful) EnsureProject(context.Context, time.Time, store.Project) (store
 	return store.Project{}, errForgetful
 }
 
+func (Forgetful) Archive(context.Context, time.Time, uuid.UUID) error { return errForgetful }
+
 func (Forgetful) Acquire(context.Context, time.Time, store.LeaseRequest) (*store.Lease, error) {
 	return nil, errForgetful
 }

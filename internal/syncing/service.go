@@ -34,6 +34,7 @@ type hub interface {
 type memory interface {
 	FindProject(ctx context.Context, apiHost, owner, repo string) (store.Project, bool, error)
 	EnsureProject(ctx context.Context, now time.Time, p store.Project) (store.Project, error)
+	Archive(ctx context.Context, now time.Time, project uuid.UUID) error
 	Memory(ctx context.Context, project uuid.UUID) (map[secret.Name]plan.Mapping, error)
 	Rules(ctx context.Context, project uuid.UUID) (exclusion.Rules, error)
 	Lists(ctx context.Context, project uuid.UUID, credential string) ([]store.List, error)

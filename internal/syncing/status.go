@@ -10,6 +10,7 @@ import (
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
+	"github.com/octoseal/octoseal/internal/store"
 )
 
 // A State sums a project up in one word.
@@ -127,13 +128,32 @@ func (s *Service) remaining(ctx context.Context, project uuid.UUID) (QuotaRemain
 // SetScopes narrows or widens where one secret belongs. Dropped scopes keep their copy and are
 // forgotten.
 func (s *Service) SetScopes(ctx context.Context, repo github.Ref, name secret.Name, scopes []secret.Scope) (dropped []secret.Scope, err error) {
-	p, known, err := s.store.FindProject(ctx, s.apiHost, repo.Owner, repo.Name)
+	p, err := s.remembered(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
-	if !known {
-		return nil, fault.New(fault.ResourceNotFound, fault.Context{"resource": "Memory of " + repo.String()}).
-			Hinting("Sync it once: octoseal sync --repo %s --from FILE.", repo)
+	if err := onlyStores(scopes); err != nil {
+		return nil, err
 	}
 	return s.store.SetScopes(ctx, s.now(), p.ID, name, scopes)
+}
+
+// Forget drops all memory of a repository: what was written stays on GitHub, and is unmanaged from
+// then on. The audit trail stays until retention removes it.
+func (s *Service) Forget(ctx context.Context, repo github.Ref) error {
+	p, err := s.remembered(ctx, repo)
+	if err != nil {
+		return err
+	}
+	return s.store.Archive(ctx, s.now(), p.ID)
+}
+
+// remembered returns the project of a repository that was synced before.
+func (s *Service) remembered(ctx context.Context, repo github.Ref) (store.Project, error) {
+	p, known, err := s.store.FindProject(ctx, s.apiHost, repo.Owner, repo.Name)
+	if err == nil && !known {
+		err = fault.New(fault.ResourceNotFound, fault.Context{"resource": "Memory of " + repo.String()}).
+			Hinting("Sync it once: octoseal sync --repo %s --from FILE.", repo)
+	}
+	return p, err
 }

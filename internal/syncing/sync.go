@@ -113,6 +113,16 @@ func (s *Service) newRun(req Request) *run {
 	}
 }
 
+// onlyStores refuses environments: their secrets belong to their rules, and are written with them.
+func onlyStores(scopes []secret.Scope) error {
+	for _, scope := range scopes {
+		if name, ok := scope.Environment(); ok {
+			return fault.Invalid("Scope %s cannot be kept in step with the repository's: the secrets of environment %s are its own", scope, name)
+		}
+	}
+	return nil
+}
+
 // DefaultScopes are the scopes written when the request names none.
 func DefaultScopes(fromActions bool) []secret.Scope {
 	if fromActions {
@@ -169,7 +179,10 @@ func (r *run) lookUnderLease(ctx context.Context) error {
 
 // recall finds the project by name and loads what is remembered of it.
 func (r *run) recall(ctx context.Context) error {
-	var err error
+	err := onlyStores(r.req.Options.Scopes)
+	if err != nil {
+		return err
+	}
 	r.project, r.isKnown, err = r.store.FindProject(ctx, r.apiHost, r.req.Repo.Owner, r.req.Repo.Name)
 	if err != nil {
 		return err
