@@ -39,13 +39,12 @@ func (c Credential) String() string { return c.name }
 // Fingerprint tells credentials apart in storage, where ETags and limits belong to one of them. An
 // App keeps its fingerprint while its tokens come and go.
 func (c Credential) Fingerprint() string {
-	sum := sha256.New()
+	what := "token\x00" + string(c.token.Expose())
 	if c.app != nil {
-		fmt.Fprintf(sum, "app\x00%s\x00%d", c.app.id, c.app.fixed)
-	} else {
-		fmt.Fprintf(sum, "token\x00%s", c.token.Expose())
+		what = fmt.Sprintf("app\x00%s\x00%d", c.app.id, c.app.fixed)
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:16]
+	sum := sha256.Sum256([]byte(what))
+	return hex.EncodeToString(sum[:8])
 }
 
 // IsZero says whether c is no credential.

@@ -273,17 +273,12 @@ type appStage struct {
 	installation int64
 }
 
-func performAsApp(t *testing.T, grant githubsim.Permissions, adjust func(*Config)) appStage {
+func performAsApp(t *testing.T, grant githubsim.Permissions) appStage {
 	t.Helper()
 	s := perform(t, nil)
 	app := s.AddApp(githubsim.App{Slug: "keys", Permissions: grant, Key: anApp.Key})
 	a := appStage{stage: s, app: app, installation: s.Install(githubsim.Installation{App: app.ID, Account: "acme"})}
-	s.client = s.connect(t, func(cfg *Config) {
-		cfg.Credential = a.credential(t, 0)
-		if adjust != nil {
-			adjust(cfg)
-		}
-	})
+	s.client = s.connect(t, func(cfg *Config) { cfg.Credential = a.credential(t, 0) })
 	return a
 }
 
@@ -297,7 +292,7 @@ func (a appStage) credential(t *testing.T, installation int64) Credential {
 }
 
 func TestAppSignsForItsInstallation(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	for _, scope := range secret.Stores() {
 		if _, err := a.put(t, scope, "TOKEN", "v"); err != nil {
 			t.Errorf("%s: %v", scope, err)
@@ -326,7 +321,7 @@ func TestAppAsksForTheLeast(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("asks for %v, want %v", got, want)
 	}
-	a := performAsApp(t, githubsim.Permissions{"secrets": "write"}, nil)
+	a := performAsApp(t, githubsim.Permissions{"secrets": "write"})
 	if _, err := a.put(t, secret.Actions, "TOKEN", "v"); err != nil {
 		t.Error(err)
 	}
@@ -335,7 +330,7 @@ func TestAppAsksForTheLeast(t *testing.T) {
 }
 
 func TestAppWithAFixedInstallation(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	c := a.connect(t, func(cfg *Config) { cfg.Credential = a.credential(t, a.installation) })
 	if _, err := c.RateLimit(t.Context()); err != nil {
 		t.Error(err)
@@ -346,7 +341,7 @@ func TestAppWithAFixedInstallation(t *testing.T) {
 }
 
 func TestAppWithoutARepositoryAtHand(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	if repo, err := a.client.RepositoryByID(t.Context(), a.repo.ID); err != nil || repo.FullName() != widgets {
 		t.Errorf("the only installation: %v, %v", repo, err)
 	}
@@ -366,7 +361,7 @@ func TestAppWithoutARepositoryAtHand(t *testing.T) {
 }
 
 func TestAppTokenIsRenewed(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	list := func() error {
 		_, err := a.client.List(t.Context(), a.repo, secret.Actions, nil)
 		return err
@@ -390,7 +385,7 @@ func TestAppTokenIsRenewed(t *testing.T) {
 
 // All tokens die at once; twenty requests find out together, and one new token serves them.
 func TestDeadAppTokenIsRenewedOnce(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	if _, err := a.client.List(t.Context(), a.repo, secret.Actions, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +410,7 @@ func TestDeadAppTokenIsRenewedOnce(t *testing.T) {
 }
 
 func TestAppRefusals(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	list := func(c *Client) error {
 		_, err := c.List(t.Context(), a.repo, secret.Actions, nil)
 		return err
@@ -456,7 +451,7 @@ func TestAppRefusals(t *testing.T) {
 func TestAppWithAWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{-20 * time.Minute, -5 * time.Minute, 30 * time.Second, 20 * time.Minute} {
 		t.Run(off.String(), func(t *testing.T) {
-			a := performAsApp(t, everyPermission(), nil)
+			a := performAsApp(t, everyPermission())
 			a.Advance(off)
 			if _, err := a.client.List(t.Context(), a.repo, secret.Actions, nil); err != nil {
 				t.Error(err)
@@ -466,7 +461,7 @@ func TestAppWithAWrongClock(t *testing.T) {
 }
 
 func TestPermissionsNotGrantedAreNamed(t *testing.T) {
-	a := performAsApp(t, everyPermission(), nil)
+	a := performAsApp(t, everyPermission())
 	a.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Method: "POST", Path: "/access_tokens", Answer: &githubsim.Answer{
 		Status: 422, Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
 		Body: `{"message":"The permissions requested are not granted to this installation.","documentation_url":"https://docs.github.com/rest"}`,

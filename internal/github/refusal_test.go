@@ -15,7 +15,7 @@ import (
 	"github.com/octoseal/octoseal/internal/secret"
 )
 
-const headers404 = `{"message":"Not Found","documentation_url":"https://docs.github.com/rest","status":"404"}`
+const notFound = `{"message":"Not Found","documentation_url":"https://docs.github.com/rest","status":"404"}`
 
 func said(message string) string {
 	return `{"message":` + strconv.Quote(message) + `,"documentation_url":"https://docs.github.com/rest","status":"400"}`
@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 		"secondary, old words":     {403, nil, said("You have triggered an abuse detection mechanism. Please wait a few minutes before you try again."), fault.RateLimitExhausted, []string{"secondary"}},
 		"limit, quota left":        {403, map[string]string{"X-RateLimit-Remaining": "17"}, said("API rate limit exceeded for user ID 1."), fault.RateLimitExhausted, []string{"secondary"}},
 		"429 without words":        {429, nil, "", fault.RateLimitExhausted, []string{"secondary"}},
-		"not found":                {404, nil, headers404, fault.ResourceNotFound, []string{"codespaces of acme/widgets", "plan"}},
+		"not found":                {404, nil, notFound, fault.ResourceNotFound, []string{"codespaces of acme/widgets", "plan"}},
 		"conflict":                 {409, nil, said("Conflict"), fault.IntegrationUnavailable, []string{"409"}},
 		"version retired":          {410, nil, said("Gone"), fault.IntegrationDenied, []string{"2022-11-28", "newer octoseal"}},
 		"stale key":                {422, nil, said("Bad request - validation failed due to an improperly encrypted secret"), fault.EncryptionFailed, []string{"TOKEN"}},
@@ -92,15 +92,14 @@ func TestLimitContext(t *testing.T) {
 func TestRepositoryThatIsNotThere(t *testing.T) {
 	for name, c := range map[string]struct {
 		header map[string]string
-		adjust func(*Config)
 		part   string
 	}{
-		"token":         {nil, nil, "private and not visible to OCTOSEAL_GITHUB_TOKEN"},
-		"narrow scopes": {map[string]string{"X-OAuth-Scopes": ""}, nil, "lacks the scope repo"},
-		"full scopes":   {map[string]string{"X-OAuth-Scopes": "repo"}, nil, "private and not visible"},
+		"token":         {nil, "private and not visible to OCTOSEAL_GITHUB_TOKEN"},
+		"narrow scopes": {map[string]string{"X-OAuth-Scopes": ""}, "lacks the scope repo"},
+		"full scopes":   {map[string]string{"X-OAuth-Scopes": "repo"}, "private and not visible"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := against(t, canned(404, c.header, headers404), c.adjust).Repository(t.Context(), Ref{"acme", "nope"}, nil)
+			_, _, err := against(t, canned(404, c.header, notFound), nil).Repository(t.Context(), Ref{"acme", "nope"}, nil)
 			wantFault(t, err, fault.ResourceNotFound, "repository acme/nope", "misspelt", c.part)
 			if errors.Is(err, ErrStoreMissing) {
 				t.Error("a repository is no store")

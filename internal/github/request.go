@@ -193,7 +193,7 @@ func (c *Client) exchange(ctx context.Context, r request, signed signature) answ
 		a.broken = err
 		return a
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	a.status, a.header = res.StatusCode, res.Header
 	a.body, a.broken = io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	if len(a.body) > maxBody {

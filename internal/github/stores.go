@@ -1,6 +1,7 @@
 package github
 
 import (
+	"net/http"
 	"net/url"
 
 	"github.com/octoseal/octoseal/internal/fault"
@@ -76,7 +77,7 @@ func secretsRequest(method string, repo Repository, scope secret.Scope, tail, ro
 		subject: subject{
 			what:       scope.String() + " of " + repo.FullName(),
 			permission: s.Permission,
-			write:      method != "GET",
+			write:      method != http.MethodGet,
 			scope:      scope,
 			missing:    ErrStoreMissing,
 		},
