@@ -50,6 +50,8 @@ func (Forgetful) Acquire(context.Context, time.Time, store.LeaseRequest) (*store
 	return nil, errForgetful
 }
 
+func (Forgetful) LastRuns(context.Context, uuid.UUID, int) ([]store.Run, error) { return nil, nil }
+
 func (Forgetful) BeginRun(context.Context, store.Run) error { return errForgetful }
 
 func (Forgetful) OpenIntents(context.Context, time.Time, store.Intents) error { return errForgetful }

@@ -39,6 +39,7 @@ type memory interface {
 	Rules(ctx context.Context, project uuid.UUID) (exclusion.Rules, error)
 	Lists(ctx context.Context, project uuid.UUID, credential string) ([]store.List, error)
 	Acquire(ctx context.Context, now time.Time, r store.LeaseRequest) (*store.Lease, error)
+	LastRuns(ctx context.Context, project uuid.UUID, n int) ([]store.Run, error)
 	BeginRun(ctx context.Context, r store.Run) error
 	OpenIntents(ctx context.Context, now time.Time, i store.Intents) error
 	Record(ctx context.Context, now time.Time, o store.Outcome) (audit.Head, error)

@@ -132,39 +132,42 @@ func DefaultScopes(fromActions bool) []secret.Scope {
 }
 
 // begin finds the project, takes its lease and looks. A repository never seen before has no project
-// yet: it is looked at first, and since nobody else can hold a lease on what did not exist, that
-// look stands. If somebody was quicker, it is looked at again under the lease.
+// yet, so it is looked at first; that look stands if no other run came in between.
 func (r *run) begin(ctx context.Context) (held context.Context, release func(), err error) {
 	if err := r.recall(ctx); err != nil {
 		return ctx, nil, err
 	}
-	if r.isKnown {
-		return r.enter(ctx)
+	early := !r.isKnown
+	if early {
+		if err := r.look(ctx); err != nil {
+			return ctx, nil, err
+		}
+		if err := r.ensureProject(ctx); err != nil {
+			return ctx, nil, err
+		}
 	}
-	if err := r.look(ctx); err != nil {
-		return ctx, nil, err
-	}
-	if err := r.ensureProject(ctx); err != nil {
-		return ctx, nil, err
-	}
-	if r.project.CreatedAt.Equal(r.started.UTC().Truncate(time.Microsecond)) {
-		return r.hold(ctx)
-	}
-	return r.enter(ctx)
-}
-
-// enter takes the lease of a project that exists and looks under it.
-func (r *run) enter(ctx context.Context) (context.Context, func(), error) {
-	held, release, err := r.hold(ctx)
+	held, release, err = r.hold(ctx)
 	if err != nil {
 		return ctx, nil, err
 	}
-	if err := r.lookUnderLease(held); err != nil {
+	if err := r.settleIn(held, early); err != nil {
 		err = r.abandon(held, err)
 		release()
 		return ctx, nil, err
 	}
 	return held, release, nil
+}
+
+// settleIn makes sure that what the run knows was seen under its lease, or before anybody could
+// have had one: nobody has if this run is the project's only one.
+func (r *run) settleIn(ctx context.Context, early bool) error {
+	if early {
+		runs, err := r.store.LastRuns(ctx, r.project.ID, 2)
+		if err != nil || len(runs) == 1 {
+			return err
+		}
+	}
+	return r.lookUnderLease(ctx)
 }
 
 func (r *run) lookUnderLease(ctx context.Context) error {
