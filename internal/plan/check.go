@@ -159,7 +159,7 @@ func (s Survey) knowsSource(fromActions bool) bool {
 func (s Survey) compare(name secret.Name, scope secret.Scope, updated time.Time) Standing {
 	state := s.Memory[name].States[scope]
 	switch {
-	case state.Intent.covers(updated, s.Window):
+	case state.Intent.Covers(updated, s.Window):
 		return StandsOpen
 	case !state.Written():
 		return StandsAlien

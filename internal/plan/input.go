@@ -82,22 +82,27 @@ type State struct {
 // Written says whether a write of ours was seen to arrive.
 func (s State) Written() bool { return !s.WrittenAt.IsZero() }
 
-// An Intent is a note that a write was about to happen, still open. The zero Intent is none. When a
-// run opens one over another that is still open, At stays the first's and the rest is the new run's:
-// a run that dies before its write must not hide what the run before it may have written.
+// An Intent is a note that a write was about to happen, still open. The zero Intent is none.
+//
+// A run may open one over another that was left open. If that one covers what is listed, At stays
+// the first's: a run that is killed before its write must not hide what the run before it wrote. If
+// not, nothing came of it and At is the new run's: what was listed is somebody else's.
 type Intent struct {
-	At     time.Time // GitHub's clock when the first intent still open was stored
-	Run    string
-	Alive  time.Time // GitHub's clock at the last heartbeat of its run
-	Source string    // being written from; empty: as the state says
+	At    time.Time // GitHub's clock when the first of them was stored
+	Run   string
+	Alive time.Time // GitHub's clock at the last heartbeat of its run
+	// Source is being written from: "-" when it has no identity, "several" when a run of another
+	// source took an intent over. Empty means the State's.
+	Source string
 }
 
 // Open says whether there is an intent.
 func (i Intent) Open() bool { return !i.At.IsZero() }
 
-// covers says whether a write under the intent can have left updated in the target: from the
-// tolerance before it until its run must have been dead for window.
-func (i Intent) covers(updated time.Time, window time.Duration) bool {
+// Covers says whether a write under the intent can have left updated in the target: from the
+// tolerance before it until its run must have been dead for window. Whoever forgets an intent that
+// covers what is listed forgets a write of ours.
+func (i Intent) Covers(updated time.Time, window time.Duration) bool {
 	return i.Open() && !updated.Before(i.At.Add(-Tolerance)) && !updated.After(i.Alive.Add(window))
 }
 

@@ -45,7 +45,7 @@ func (c *cell) turnTo(scope secret.Scope) {
 
 // covered says that the target's time may come from a write of ours that was never confirmed.
 func (c *cell) covered() bool {
-	return c.listed && c.state.Intent.covers(c.updatedAt, c.Options.Window)
+	return c.listed && c.state.Intent.Covers(c.updatedAt, c.Options.Window)
 }
 
 // begun says that memory holds anything of ours here, even if only an intent.
