@@ -78,9 +78,6 @@ func (s *Store) migrate(ctx context.Context, now time.Time) error {
 			defer unlock()
 		}
 	}
-	if err := s.refuseStranger(ctx); err != nil {
-		return err
-	}
 	folder, err := fs.Sub(migrations, "migrations/"+s.dialect.name)
 	if err != nil {
 		return err
@@ -106,25 +103,6 @@ func (s *Store) migrate(ctx context.Context, now time.Time) error {
 	}
 	for _, d := range done {
 		s.log.InfoContext(ctx, "database migrated", "database", s.name, "version", d.Source.Version, "took", d.Duration)
-	}
-	return nil
-}
-
-// refuseStranger keeps our tables out of a file that belongs to another program.
-func (s *Store) refuseStranger(ctx context.Context) error {
-	if s.path == "" {
-		return nil
-	}
-	tables, err := number(ctx, s.writer, "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table'")
-	if err != nil {
-		return s.explain(ctx, "open "+s.path, err)
-	}
-	ours, err := number(ctx, s.writer, s.dialect.hasTable, versions)
-	if err != nil {
-		return s.explain(ctx, "open "+s.path, err)
-	}
-	if tables > 0 && ours == 0 {
-		return s.unusable("it is the database of another program", nil)
 	}
 	return nil
 }

@@ -28,15 +28,23 @@ type fields struct {
 
 var fieldsOf sync.Map // reflect.Type → fields
 
-// fieldsFor reads the db tags of T, those of embedded structs included.
+// fieldsFor reads the db tags of a row type, those of embedded structs included.
 func fieldsFor(t reflect.Type) fields {
 	if known, ok := fieldsOf.Load(t); ok {
 		return known.(fields)
 	}
 	var f fields
-	for _, field := range reflect.VisibleFields(t) {
+	for i := range t.NumField() {
+		field := t.Field(i)
 		if name := field.Tag.Get("db"); name != "" {
 			f.names, f.index = append(f.names, name), append(f.index, field.Index)
+		} else if field.Anonymous {
+			// Not reflect.VisibleFields: an embedded Limit hides its own field Limit from it.
+			inner := fieldsFor(field.Type)
+			f.names = append(f.names, inner.names...)
+			for _, at := range inner.index {
+				f.index = append(f.index, append([]int{i}, at...))
+			}
 		}
 	}
 	fieldsOf.Store(t, f)

@@ -41,7 +41,7 @@ func (s *Store) Quotas(ctx context.Context, projectID uuid.UUID) ([]Quota, error
 func saveQuotas(ctx context.Context, tx *sql.Tx, now time.Time, projectID uuid.UUID, quotas []Quota) error {
 	var rows []quotaRow
 	for _, q := range quotas {
-		if !q.ResetAt.After(now) {
+		if !stamp(q.ResetAt).After(now) {
 			continue
 		}
 		if q.CheckedAt.IsZero() || q.CheckedAt.After(now) {

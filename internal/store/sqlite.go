@@ -30,6 +30,9 @@ const timesAsIntegers = "_time_integer_format=unix_micro&_inttotime=1&_timezone=
 const writing = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 	"&_pragma=foreign_keys(1)&_pragma=recursive_triggers(1)&_txlock=immediate&" + timesAsIntegers
 
+// unchanging reads a file as if nothing could change it, and leaves no trace beside it.
+const unchanging = "mode=ro&immutable=1&"
+
 const reading = "_pragma=busy_timeout(10000)&_pragma=query_only(1)&" + timesAsIntegers
 
 func openSQLite(ctx context.Context, cfg Config) (*Store, error) {
@@ -46,7 +49,7 @@ func openSQLite(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{dialect: sqliteDialect, name: path, path: path, log: cfg.Log}
 	if cfg.ReadOnly {
-		return s, s.openToRead()
+		return s, s.openToRead(ctx)
 	}
 	return s, s.openToWrite(ctx)
 }
@@ -65,7 +68,7 @@ func openMemory(cfg Config) (*Store, error) {
 }
 
 func (s *Store) openToWrite(ctx context.Context) (err error) {
-	if err := s.makeFile(); err != nil {
+	if err := s.makeFile(ctx); err != nil {
 		return err
 	}
 	if s.writer, err = sql.Open("sqlite", fileURI(s.path, writing)); err != nil {
@@ -88,11 +91,11 @@ func (s *Store) openToWrite(ctx context.Context) (err error) {
 // index there. As long as no log stands beside the file, the file is the whole database and is
 // read as if nothing could change it; otherwise a writer is at work, or was killed at it, and left
 // the index too.
-func (s *Store) openToRead() (err error) {
-	if err := s.looksLikeOurs(); err != nil {
+func (s *Store) openToRead(ctx context.Context) (err error) {
+	if err := s.looksLikeOurs(ctx); err != nil {
 		return err
 	}
-	how := "mode=ro&immutable=1&"
+	how := unchanging
 	if log, err := os.Stat(s.path + "-wal"); err == nil && log.Size() > 0 {
 		how = "mode=ro&"
 	}
@@ -103,7 +106,7 @@ func (s *Store) openToRead() (err error) {
 
 // makeFile makes sure that there is a file which only its owner may read, in a directory of which
 // the same holds if it had to be made. SQLite gives the files beside it the same permissions.
-func (s *Store) makeFile() error {
+func (s *Store) makeFile(ctx context.Context) error {
 	dir := filepath.Dir(s.path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return s.unusable("its directory cannot be made", err)
@@ -115,14 +118,22 @@ func (s *Store) makeFile() error {
 	if !errors.Is(err, fs.ErrExist) {
 		return s.unusable("it cannot be made", err)
 	}
-	if err := s.looksLikeOurs(); err != nil && !errors.Is(err, ErrNoDatabase) {
+	if err := s.looksLikeOurs(ctx); err != nil && !errors.Is(err, ErrNoDatabase) {
 		return err
 	}
 	return nil
 }
 
-// looksLikeOurs refuses what SQLite would take minutes or other words to refuse.
-func (s *Store) looksLikeOurs() error {
+// The beginning of an SQLite file: what it is, and at 68 whose it is, which our schema sets.
+const (
+	magic         = "SQLite format 3\x00"
+	ownerAt       = 68
+	applicationID = "OCSL"
+)
+
+// looksLikeOurs refuses what is no database, or another program's, before anything is written to
+// it: SQLite itself would begin by changing its journal mode.
+func (s *Store) looksLikeOurs(ctx context.Context) error {
 	info, err := os.Stat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -139,12 +150,33 @@ func (s *Store) looksLikeOurs() error {
 		return s.unusable("it cannot be read", err)
 	}
 	defer f.Close()
-	const magic = "SQLite format 3\x00"
-	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(f, head); err != nil || !bytes.Equal(head, []byte(magic)) {
-		return s.unusable("it is not an SQLite database", err)
+	head := make([]byte, ownerAt+len(applicationID))
+	if _, err := io.ReadFull(f, head); err != nil || !bytes.HasPrefix(head, []byte(magic)) {
+		return s.unusable("it is not an SQLite database", nil)
 	}
-	return nil
+	if string(head[ownerAt:]) == applicationID {
+		return nil
+	}
+	return s.refuseStranger(ctx)
+}
+
+// refuseStranger looks into a file that does not say it is ours: another program's has tables, and
+// one whose making was interrupted has none, or the table that comes first. What cannot be read
+// this way is for SQLite to judge: the file may be in the making right now.
+func (s *Store) refuseStranger(ctx context.Context) error {
+	db, err := sql.Open("sqlite", fileURI(s.path, unchanging+reading))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	tables, err := number(ctx, db, "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table'")
+	if err != nil || tables == 0 {
+		return nil
+	}
+	if ours, err := number(ctx, db, s.dialect.hasTable, versions); err != nil || ours > 0 {
+		return nil
+	}
+	return s.unusable("it is the database of another program", nil)
 }
 
 // unusable is the fault of a file that SQLite was never asked to open.
