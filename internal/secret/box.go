@@ -106,7 +106,7 @@ func sealFrom(random io.Reader, value Plaintext, key PublicKey) (Box, error) {
 func ParseBox(scope Scope, keyID, ciphertext string) (Box, error) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(ciphertext)
 	switch {
-	case err != nil:
+	case err != nil, len(ciphertext) != base64.StdEncoding.EncodedLen(len(raw)): // the decoder skips line ends
 		return Box{}, fmt.Errorf("%s: box is not base64", scope)
 	case len(raw) <= boxOverhead:
 		return Box{}, fmt.Errorf("%s: box has %d bytes, a sealed value has more than %d", scope, len(raw), boxOverhead)

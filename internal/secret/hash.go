@@ -52,9 +52,10 @@ func (h Hash) String() string {
 	return h.sum
 }
 
-// A Hasher makes the hashes of one project. The zero Hasher makes plain SHA-256.
+// A Hasher makes the hashes of one project. The zero Hasher makes plain SHA-256. Its key is as
+// secret as a value: whoever has it can guess weak values from their hashes.
 type Hasher struct {
-	key   []byte
+	key   Plaintext
 	keyID string
 }
 
@@ -66,7 +67,7 @@ func NewHasher(deploymentKey []byte, projectID string) Hasher {
 		return Hasher{}
 	}
 	return Hasher{
-		key:   mac(deploymentKey, "octoseal project hash key\x00"+projectID),
+		key:   NewPlaintext(mac(deploymentKey, "octoseal project hash key\x00"+projectID)),
 		keyID: hex.EncodeToString(mac(deploymentKey, "octoseal hash key id"))[:16],
 	}
 }
@@ -82,11 +83,11 @@ func (h Hasher) KeyID() string { return h.keyID }
 
 // Hash returns the hash of value.
 func (h Hasher) Hash(value Plaintext) Hash {
-	if h.key == nil {
+	if h.key.Len() == 0 {
 		sum := sha256.Sum256(value.Expose())
 		return Hash{sum: hex.EncodeToString(sum[:])}
 	}
-	m := hmac.New(sha256.New, h.key)
+	m := hmac.New(sha256.New, h.key.Expose())
 	m.Write(value.Expose())
 	return Hash{sum: hex.EncodeToString(m.Sum(nil)), keyID: h.keyID}
 }

@@ -12,7 +12,10 @@ const MaxNameLength = 100
 // NamePattern is the form of a name, as data-model.md gives it.
 const NamePattern = `^[A-Z][A-Z0-9_]*$`
 
-var namePattern = regexp.MustCompile(NamePattern)
+var (
+	namePattern  = regexp.MustCompile(NamePattern)
+	lowerPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+)
 
 // A Name is the name of a secret: upper-case letters, digits and underscores, beginning with a
 // letter, at most 100 characters, and not beginning with GITHUB_, which GitHub reserves. GitHub
@@ -31,7 +34,7 @@ func ParseName(s string) (Name, error) {
 		return Name{}, &NameError{Name: s, Why: "begins with GITHUB_, which GitHub reserves"}
 	case namePattern.MatchString(s):
 		return Name{s}, nil
-	case namePattern.MatchString(strings.ToUpper(s)):
+	case lowerPattern.MatchString(s): // and not what merely has A to Z for its upper case, as ſ has S
 		return Name{}, &NameError{Name: s, Why: "has lower-case letters; GitHub stores names in upper case", Suggest: strings.ToUpper(s)}
 	default:
 		return Name{}, &NameError{Name: s, Why: "must begin with a letter and hold only A-Z, 0-9 and _"}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Scope is one store of secrets of a repository. It has exactly one spelling: the store's name,
@@ -22,7 +23,7 @@ var (
 
 const environmentPrefix = "environment:"
 
-// maxEnvironmentLength is GitHub's limit on an environment's name.
+// maxEnvironmentLength is GitHub's limit on an environment's name, in characters.
 const maxEnvironmentLength = 255
 
 // Stores returns every repository-level scope, in the order in which tables show them.
@@ -36,8 +37,13 @@ func Environment(name string) (Scope, error) {
 // ParseScope returns the scope spelled s.
 func ParseScope(s string) (Scope, error) {
 	if name, ok := strings.CutPrefix(s, environmentPrefix); ok {
-		if name == "" || len(name) > maxEnvironmentLength {
+		switch {
+		case name == "" || utf8.RuneCountInString(name) > maxEnvironmentLength:
 			return Scope{}, fmt.Errorf("scope %q: an environment's name has 1 to %d characters", s, maxEnvironmentLength)
+		case !utf8.ValidString(name):
+			return Scope{}, fmt.Errorf("scope %q: an environment's name is UTF-8", s)
+		case name == "." || name == "..": // the name is a segment of a URL, where these mean another place
+			return Scope{}, fmt.Errorf("scope %q: no environment has this name", s)
 		}
 		return Scope{environmentPrefix + strings.ToLower(name)}, nil
 	}
