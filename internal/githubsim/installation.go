@@ -83,7 +83,7 @@ func listInstallations(c *call) answer {
 	for _, i := range c.installations() {
 		list = append(list, c.installationJSON(i))
 	}
-	p := c.page(30, 100)
+	p := c.page()
 	a := ok(cut(p, list))
 	c.link(&a, p, len(list))
 	return a
@@ -273,7 +273,7 @@ func reachableRepositories(c *call) answer {
 	if c.who.repositories != nil || c.who.installation.repositories != nil {
 		selection = "selected"
 	}
-	p := c.page(30, 100)
+	p := c.page()
 	a := ok(map[string]any{"total_count": len(list), "repositories": cut(p, list), "repository_selection": selection})
 	c.link(&a, p, len(list))
 	return a

@@ -2,7 +2,6 @@ package githubsim
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 )
@@ -12,8 +11,14 @@ type page struct {
 	number, size int
 }
 
+// The sizes of a page: unless asked, and at most.
+const (
+	pageSize    = 30
+	maxPageSize = 100
+)
+
 // page reads per_page and page. Too large a per_page is clamped, nonsense is ignored.
-func (c *call) page(standard, most int) page {
+func (c *call) page() page {
 	query := c.r.URL.Query()
 	number := func(name string, otherwise int) int {
 		n, err := strconv.Atoi(query.Get(name))
@@ -22,7 +27,7 @@ func (c *call) page(standard, most int) page {
 		}
 		return n
 	}
-	return page{number: number("page", 1), size: min(number("per_page", standard), most)}
+	return page{number: number("page", 1), size: min(number("per_page", pageSize), maxPageSize)}
 }
 
 // cut returns the page's part of all, never nil.
@@ -63,6 +68,3 @@ func (c *call) canonical() string {
 	}
 	return c.base + fmt.Sprintf("/repositories/%d", c.repo.ID) + c.rest
 }
-
-// escape writes a value as one segment of a path.
-func escape(segment string) string { return url.PathEscape(segment) }

@@ -81,7 +81,7 @@ func listCollaborators(c *call) answer {
 		}
 		list = append(list, c.collaboratorJSON(user))
 	}
-	p := c.page(30, 100)
+	p := c.page()
 	a := ok(cut(p, list))
 	c.link(&a, p, len(list))
 	return a
@@ -130,7 +130,7 @@ func listTeams(c *call) answer {
 			list = append(list, c.teamJSON(c.repo.owner, t, role))
 		}
 	}
-	p := c.page(30, 100)
+	p := c.page()
 	a := ok(cut(p, list))
 	c.link(&a, p, len(list))
 	return a

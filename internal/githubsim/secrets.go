@@ -73,7 +73,7 @@ func show(s Secret) secretJSON { return secretJSON{s.Name, stamp(s.CreatedAt), s
 
 // secretList is one page of names and times.
 func (c *call) secretList(all []Secret) answer {
-	p := c.page(30, 100)
+	p := c.page()
 	list := []secretJSON{}
 	for _, s := range cut(p, all) {
 		list = append(list, show(s))

@@ -31,7 +31,12 @@ func Seed(g *GitHub) Demo {
 		Repositories: map[string]Role{repo: RoleWrite},
 	})
 
-	g.fill(repo, "actions", []Secret{
+	fill := func(scope string, secrets []Secret) {
+		for _, s := range secrets {
+			g.SetSecret(repo, scope, s)
+		}
+	}
+	fill("actions", []Secret{
 		{Name: "API_BASE_URL", Value: "https://api.widgets.example", UpdatedAt: ago(700 * day)},
 		{Name: "AWS_ACCESS_KEY_ID", Value: "demo-access-key", UpdatedAt: ago(410 * day)},
 		{Name: "AWS_SECRET_ACCESS_KEY", Value: "demo-access-secret", UpdatedAt: ago(410 * day)},
@@ -45,7 +50,7 @@ func Seed(g *GitHub) Demo {
 		{Name: "STRIPE_SECRET", Value: "demo-stripe-secret", UpdatedAt: ago(58 * day)},
 		{Name: "SIGNING_KEY", Value: "-----BEGIN DEMO KEY-----\nnot a key\n-----END DEMO KEY-----\n", UpdatedAt: ago(3 * day)},
 	})
-	g.fill(repo, "dependabot", []Secret{
+	fill("dependabot", []Secret{
 		{Name: "API_BASE_URL", Value: "https://api.widgets.example", UpdatedAt: ago(702 * day)},
 		{Name: "AWS_ACCESS_KEY_ID", Value: "demo-access-key-of-2024", UpdatedAt: ago(702 * day)},
 		{Name: "AWS_SECRET_ACCESS_KEY", Value: "demo-access-secret-of-2024", UpdatedAt: ago(702 * day)},
@@ -57,22 +62,16 @@ func Seed(g *GitHub) Demo {
 		{Name: "SLACK_WEBHOOK", Value: "https://hooks.example/old", UpdatedAt: ago(702 * day)},
 		{Name: "TWILIO_TOKEN", Value: "demo-nobody-remembers", UpdatedAt: ago(702 * day)},
 	})
-	g.fill(repo, "codespaces", []Secret{
+	fill("codespaces", []Secret{
 		{Name: "DATABASE_URL", Value: "postgres://widgets:dev@localhost/widgets", UpdatedAt: ago(180 * day)},
 		{Name: "NPM_TOKEN", Value: "demo-npm-token-of-last-year", UpdatedAt: ago(400 * day)},
 	})
-	g.fill(repo, "environment:production", []Secret{
+	fill("environment:production", []Secret{
 		{Name: "DATABASE_URL", Value: "postgres://widgets:prod@db.example/widgets", UpdatedAt: ago(41 * day)},
 	})
 	g.SetOrganizationSecret("acme", Secret{Name: "ARTIFACTORY_TOKEN", Value: "demo-artifactory-token", UpdatedAt: ago(250 * day)})
 	return Demo{
 		Repository: repo,
 		Token:      g.AddToken(Token{Value: "ghp_OctosealDemo000000000000000000000000"}),
-	}
-}
-
-func (g *GitHub) fill(fullName, scope string, secrets []Secret) {
-	for _, s := range secrets {
-		g.SetSecret(fullName, scope, s)
 	}
 }
