@@ -364,19 +364,31 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	if r.req.Decide != nil {
-		d, err := r.req.Decide(ctx, r.preview())
-		if err != nil {
+		if err := r.ask(ctx); err != nil {
 			return err
-		}
-		if !d.Proceed {
-			return ErrDeclined
-		}
-		if d.Adopt != plan.AdoptNone {
-			r.req.Options.Adopt = d.Adopt
-			if err := r.decide(ctx); err != nil {
-				return err
-			}
 		}
 	}
 	return r.passQuota(ctx)
+}
+
+// ask shows the plan to a person. Answering takes time in which others write, so the lists are
+// looked at once more before the answer is acted upon: what changed meanwhile is a conflict.
+func (r *run) ask(ctx context.Context) error {
+	asked := r.now()
+	d, err := r.req.Decide(ctx, r.preview())
+	if err != nil {
+		return err
+	}
+	if !d.Proceed {
+		return ErrDeclined
+	}
+	if d.Adopt != plan.AdoptNone {
+		r.req.Options.Adopt = d.Adopt
+	}
+	if r.now().Sub(asked) > time.Second {
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+	}
+	return r.decide(ctx)
 }
