@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"charm.land/huh/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/term"
 	"github.com/octoseal/octoseal/internal/fault"
 )
@@ -31,8 +32,11 @@ func (a *app) choose(ctx context.Context, title, detail string, choices ...choic
 		options[i] = huh.NewOption(c.words, c.answer)
 	}
 	ask := huh.NewSelect[string]().Title(title).Description(detail).Options(options...).Value(&answer)
-	form := huh.NewForm(huh.NewGroup(ask)).WithShowHelp(false).
+	form := huh.NewForm(huh.NewGroup(ask)).WithShowHelp(false).WithTheme(huh.ThemeFunc(huh.ThemeBase16)).
 		WithInput(a.In).WithOutput(a.Err).WithAccessible(!a.screen.err.colour)
+	if !a.screen.err.colour {
+		form = form.WithOutput(&colorprofile.Writer{Forward: a.Err, Profile: colorprofile.NoTTY})
+	}
 	done := make(chan error, 1)
 	go func() { done <- form.RunWithContext(ctx) }() // in plain lines it reads without minding ctx
 	select {

@@ -32,7 +32,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case context.Cause(ctx) != nil && !isBadInput(err):
+	case errors.Is(err, errInterrupted), context.Cause(ctx) != nil && !isBadInput(err):
 		a.complain(fault.New(fault.IntegrationUnavailable, nil).Saying("interrupted").
 			Hinting("Run the same command again: it puts right what was begun."))
 		return exitInterrupted
@@ -42,11 +42,7 @@ func (a *app) report(ctx context.Context, err error) int {
 		a.complain(fault.New(fault.RequestInvalid, nil).Saying("nothing was written, as you wished").Hinting(""))
 		return exitError
 	}
-	f := fault.Of(err)
-	a.complain(f)
-	if f.Code == fault.Unexpected {
-		a.log.Error("unexpected", "requestId", a.request, "cause", err.Error())
-	}
+	a.complain(fault.Of(err))
 	if isBadInput(err) {
 		return exitUsage
 	}
@@ -65,21 +61,14 @@ func (a *app) complain(f *fault.Fault) {
 		return
 	}
 	message := strings.TrimSuffix(f.Message, ".")
-	if f.Code == fault.Unexpected {
-		message = "something unexpected happened, which is a bug of ours" + a.because(f)
+	if f.Code == fault.Unexpected { // there is no server's log to look the cause up in
+		message = fmt.Sprintf("something unexpected happened, which is a bug of ours: %v", errors.Unwrap(f))
+		f.Hint = "Please report it, with the command and this line."
 	}
 	a.screen.err.println(a.screen.err.bad(a.programName()+":"), message)
 	if f.Hint != "" {
 		a.hint("%s", f.Hint)
 	}
-}
-
-// because tells the cause of an unexpected fault: there is no server log to look it up in.
-func (a *app) because(f *fault.Fault) string {
-	if cause := errors.Unwrap(f); cause != nil {
-		return ": " + cause.Error()
-	}
-	return ""
 }
 
 // hint says what to do next.
@@ -141,8 +130,7 @@ func crashed(thrown any) error {
 	if err, ok := thrown.(error); ok && errors.As(err, &complaint) {
 		what = complaint.Error()
 	}
-	return fault.New(fault.Unexpected, nil).Because(fmt.Errorf("%s at %s", what, origin())).
-		Hinting("Please report it, with the command and this line.")
+	return fmt.Errorf("%s at %s", what, origin())
 }
 
 // origin is the place that a panic came from: the first of our own frames below the runtime's.

@@ -108,21 +108,20 @@ func tallied(r syncing.Result) (conflicts, errors int) {
 	return conflicts, errors
 }
 
-// notices says by the way what is no error.
+// notices says by the way what is no error. Names that a rule excludes are one line: in a workflow's
+// environment there are dozens.
 func (a *app) notices(list []plan.Notice, odd []string) {
-	var excluded tally
+	excluded := slices.Clone(odd)
 	for _, n := range list {
-		if n.Code == fault.Excluded {
-			excluded.add("excluded by a rule", n.SecretName, fmt.Sprint(n.Context["pattern"]))
+		if n.Code == fault.Excluded && n.Message == fault.New(n.Code, n.Context).Message { // with nothing more to say
+			excluded = append(excluded, n.SecretName)
 			continue
 		}
 		a.screen.talk("note: %s", n.Message)
 	}
-	for _, name := range odd {
-		excluded.add("excluded by a rule", name, "not a name for a secret")
-	}
-	for _, line := range excluded.lines() {
-		a.screen.talk("note: %s", line)
+	if len(excluded) > 0 {
+		slices.Sort(excluded)
+		a.screen.talk("note: excluded by rule (%s exclusions list): %s", a.programName(), listed(excluded, 6))
 	}
 }
 

@@ -91,6 +91,7 @@ func newProgressBar(w io.Writer, total int) *progressBar {
 		mpb.BarStyle().Lbound(" ").Rbound(" ").Filler("━").Tip("━").Padding("─"),
 		mpb.PrependDecorators(decor.Name("writing")),
 		mpb.AppendDecorators(decor.CountersNoUnit("%d of %d")),
+		mpb.BarRemoveOnComplete(),
 	)}
 }
 

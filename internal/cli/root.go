@@ -92,6 +92,7 @@ func knownCommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	f := fault.Invalid("%s has no command %q", c.CommandPath(), args[0]).Saying("%s has no command %q", c.CommandPath(), args[0])
+	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		return f.Hinting("Did you mean: %s %s?", c.CommandPath(), strings.Join(near, ", "))
 	}

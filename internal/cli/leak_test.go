@@ -1,0 +1,170 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/octoseal/octoseal/internal/cli"
+	"github.com/octoseal/octoseal/internal/githubsim"
+)
+
+// canaries are values that can be found wherever they may have leaked to.
+var canaries = []string{
+	"canary one +/= with spaces",
+	"canary-two\nover \"several\" lines\nof it",
+	"canary&three?ü",
+	"CANARY_FOUR_0123456789abcdef0123456789",
+}
+
+// forms are the ways in which a value may show.
+func forms(value string) []string {
+	quoted, _ := json.Marshal(value)
+	all := []string{
+		value, url.QueryEscape(value), url.PathEscape(value), strings.Trim(string(quoted), `"`), strings.Trim(fmt.Sprintf("%q", value), `"`),
+		hex.EncodeToString([]byte(value)), fmt.Sprint([]byte(value)),
+	}
+	for shift := range 3 { // base64 of a text that the value stands in somewhere
+		raw := base64.StdEncoding.EncodeToString(append(make([]byte, shift), value...))
+		all = append(all, raw[4:len(raw)-4])
+	}
+	for line := range strings.Lines(value) {
+		all = append(all, strings.TrimSuffix(line, "\n"))
+	}
+	return all
+}
+
+// search reports every canary in text.
+func (b *bench) search(where, text string, secrets ...string) {
+	b.Helper()
+	for _, value := range append(secrets, canaries...) {
+		for _, form := range forms(value) {
+			if len(form) > 7 && strings.Contains(text, form) {
+				b.Errorf("%s shows %q", where, form)
+			}
+		}
+	}
+}
+
+// searchFiles looks into everything that the program left behind.
+func (b *bench) searchFiles() {
+	b.Helper()
+	seen := 0
+	err := filepath.WalkDir(filepath.Join(b.folder, "state"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		seen++
+		text, err := os.ReadFile(path)
+		b.search(filepath.Base(path), string(text))
+		return err
+	})
+	if err != nil || seen == 0 {
+		b.Errorf("%d files, %v", seen, err)
+	}
+}
+
+func (b *bench) plant() {
+	values := map[string]string{}
+	for i, c := range canaries {
+		values[fmt.Sprintf("CANARY_%d", i)] = c
+	}
+	text, _ := json.Marshal(values)
+	if err := os.WriteFile(filepath.Join(b.folder, "values.json"), text, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// TestNoValueInAnyOutput runs every command that knows a value or could be told one, at debug level.
+func TestNoValueInAnyOutput(t *testing.T) {
+	b := newBench(t)
+	b.plant()
+	b.environ = append(b.environ, "OCTOSEAL_LOG_LEVEL=debug", "ENV_CANARY="+canaries[0], "CANARY_TOKEN="+canaries[3])
+	run := func(stdin string, args ...string) {
+		cmd := b.command(args...)
+		var out, talk bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &talk
+		_ = cmd.Run() // some of these are to go wrong
+		b.search("stdout of "+args[0], out.String())
+		b.search("stderr of "+args[0], talk.String())
+		b.searchFiles()
+	}
+	rounds := [][]string{
+		{"sync", "--from", "values.json"},
+		{"plan", "--from", "values.json", "--json"},
+		{"sync", "--from", "values.json", "--json", "--log-format", "json"},
+		{"sync", "--from", "env:ENV_"},
+		{"sync", "--from", "exec:echo '" + canaries[3] + " is no assignment'"},
+		{"sync", "--from", "exec:echo BAD-NAME='" + canaries[3] + "'"},
+		{"status", "--json"}, {"validate", "--json"}, {"audit", "list", "--json"}, {"audit", "verify"}, {"doctor", "--json"},
+	}
+	for _, args := range rounds {
+		run("", args...)
+	}
+	run(canaries[1], "set", "ONE_VALUE")
+	run(canaries[2], "set", "ONE_VALUE", "--json")
+	run("{\"A\": \""+canaries[2]+"\"", "sync", "--from", "-", "--format", "json")
+
+	// GitHub refuses a write and repeats what it was sent, which is what it does.
+	echo, _ := json.Marshal(map[string]string{"message": "Validation Failed: " + canaries[0] + " " + canaries[3]})
+	b.github.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{
+		{Method: "PUT", Answer: &githubsim.Answer{Status: 422, Body: string(echo)}},
+	}})
+	run("", "sync", "--from", "values.json", "--force", "--scopes", "dependabot")
+	run(canaries[3], "set", "TWO_VALUES")
+	run(canaries[3], "set", "TWO_VALUES", "--json")
+}
+
+// TestNoValueInWhatAKilledRunLeaves looks into the journal of a run that had no time to tidy up.
+func TestNoValueInWhatAKilledRunLeaves(t *testing.T) {
+	b := newBench(t)
+	b.plant()
+	b.github.SetFaults(githubsim.Faults{Latency: 200 * time.Millisecond})
+	cmd := b.command("sync", "--from", "values.json")
+	wrote := make(chan struct{}, 100)
+	b.github.OnRequest(func(r githubsim.Request) {
+		if r.Method == "PUT" {
+			wrote <- struct{}{}
+		}
+	})
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-wrote
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	b.searchFiles()
+}
+
+// A thrower panics with a value when it is written to.
+type thrower struct{ value any }
+
+func (t thrower) Write([]byte) (int, error) { panic(t.value) }
+
+// TestPanic holds what a crash may say: no value, no stack, and where to look.
+func TestPanic(t *testing.T) {
+	b := &bench{T: t}
+	for _, value := range []any{canaries[0], fmt.Errorf("wrapped: %s", canaries[3])} {
+		var talk bytes.Buffer
+		code := cli.Run(context.Background(), cli.Process{
+			Name: "octoseal", Args: []string{"version"}, In: strings.NewReader(""), Out: thrower{value}, Err: &talk,
+		})
+		if code != 1 {
+			t.Errorf("exit code %d, want 1", code)
+		}
+		b.search("stderr", talk.String())
+		if !strings.HasPrefix(talk.String(), "octoseal: something unexpected happened") || strings.Contains(talk.String(), "goroutine") {
+			t.Errorf("stderr: %s", talk.String())
+		}
+	}
+}
