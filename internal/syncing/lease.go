@@ -13,12 +13,15 @@ import (
 // hold takes the project's lease, waiting for another run to end, and keeps it alive until
 // release. The context it returns ends when the lease is lost: whoever works under it stops.
 func (r *run) hold(ctx context.Context) (held context.Context, release func(), err error) {
-	r.record.Project, r.record.HeartbeatAt, r.record.AliveAt = r.project.ID, r.now(), r.hub.Clock().GitHub(r.now())
-	if err := r.store.BeginRun(ctx, r.record); err != nil {
-		return ctx, nil, err
-	}
 	lease, err := r.acquire(ctx)
 	if err != nil {
+		return ctx, nil, err
+	}
+	r.record.Project, r.record.HeartbeatAt, r.record.AliveAt = r.project.ID, r.now(), r.hub.Clock().GitHub(r.now())
+	if err := r.store.BeginRun(ctx, r.record); err != nil {
+		if err := lease.Release(ctx); err != nil {
+			r.log.WarnContext(ctx, "lease not released; it lapses by itself", "project", r.project.ID, "cause", err)
+		}
 		return ctx, nil, err
 	}
 	r.lease = lease
