@@ -85,6 +85,6 @@ var explanations = []Explanation{
 	{GoneEverywhere, "", "gone from the source and from the target"},
 	{NeverOurs, "", "not in the source and never written by us"},
 	{Kept, "", "left alone from now on, as asked"},
-	{NotListed, fault.IntegrationUnavailable, "its scope could not be listed"},
+	{NotListed, fault.IntegrationUnavailable, "GitHub gave no whole list of its scope"},
 	{NoValue, "", "in the source without a usable value"},
 }
