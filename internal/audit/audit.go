@@ -10,6 +10,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,6 +96,8 @@ func (e Event) Outcome(scopes []secret.Scope, failed map[secret.Scope]bool, why 
 // Check says which invariant of data-model.md the event breaks, if any.
 func (e Event) Check() error {
 	switch {
+	case !slices.Contains(Operations(), e.Operation):
+		return fmt.Errorf("event %s: %q is no operation", e.ID, e.Operation)
 	case len(e.AffectedScopes) == 0:
 		return fmt.Errorf("event %s names no scope", e.ID)
 	case e.SuccessCount < 0 || e.FailureCount < 0 || e.SuccessCount+e.FailureCount != len(e.AffectedScopes):

@@ -50,9 +50,14 @@ func (h Head) Append(e Event) (Event, Head, error) {
 	return e, Head{Seq: e.Seq, Hash: sum, At: e.CreatedAt}, nil
 }
 
-// digest is SHA-256 over the event's canonical JSON without its own hash.
+// digest is SHA-256 over the event's canonical JSON without its own hash. It does not depend on
+// what databases change: the zone a time comes back in, and whether no metadata is none or empty.
 func (e Event) digest() (string, error) {
 	e.Hash = ""
+	e.CreatedAt = e.CreatedAt.UTC()
+	if len(e.Metadata) == 0 {
+		e.Metadata = nil
+	}
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return "", fmt.Errorf("event %s: %w", e.ID, err)
@@ -102,6 +107,9 @@ func Verify(anchor Head, events iter.Seq2[Event, error]) (Head, error) {
 		}
 		if sum != e.Hash {
 			return at, &Broken{Seq: e.Seq, Why: "was changed after it was written"}
+		}
+		if e.CreatedAt.Before(at.At) {
+			return at, &Broken{Seq: e.Seq, Why: "is dated before the event before it"}
 		}
 		at = Head{Seq: e.Seq, Hash: e.Hash, At: e.CreatedAt}
 	}
