@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,6 +156,9 @@ func TestEveryRearrangementIsFound(t *testing.T) {
 			got, err := verify(audit.Head{}, tampered)
 			if audit.AsBroken(err) == nil && got.Hash == head.Hash {
 				t.Fatalf("%s at %d of %d is not found", what, i+1, len(chain))
+			}
+			if b := audit.AsBroken(err); what == "dropped" && i < len(chain)-1 && (b == nil || b.Seq != chain[i].Seq || !strings.Contains(b.Why, "missing")) {
+				t.Fatalf("event %d was dropped, and it is told that %v", i+1, err)
 			}
 		}
 		got, err := verify(audit.Head{}, chain[:i+1])

@@ -84,6 +84,9 @@ func TestCheck(t *testing.T) {
 			FailureCount: rapid.IntRange(-1, 3).Draw(t, "failure"),
 		}
 		e.AffectedScopes = everyScope[:rapid.IntRange(0, 4).Draw(t, "scopes")]
+		if sum := e.SuccessCount + e.FailureCount; rapid.Bool().Draw(t, "adds up") && sum >= 0 && sum <= len(everyScope) {
+			e.AffectedScopes = everyScope[:sum]
+		}
 		if rapid.Bool().Draw(t, "named") {
 			name := "DEPLOY_KEY"
 			e.SecretName = &name

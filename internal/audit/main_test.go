@@ -6,10 +6,12 @@ import (
 	"testing"
 )
 
-// A law that breaks prints the seed that breaks it; no file is left in the tree.
+// The laws are cheap to try, so they are tried often. A law that breaks prints the seed that breaks it; no file is left in the tree.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
-		panic(err)
+	for name, value := range map[string]string{"rapid.checks": "500", "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
 	}
 	flag.Parse()
 	os.Exit(m.Run())
