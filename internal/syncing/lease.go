@@ -17,7 +17,10 @@ func (r *run) hold(ctx context.Context) (held context.Context, release func(), e
 	if err != nil {
 		return ctx, nil, err
 	}
-	r.record.Project, r.record.HeartbeatAt, r.record.AliveAt = r.project.ID, r.now(), r.hub.Clock().GitHub(r.now())
+	r.record.Project, r.record.HeartbeatAt = r.project.ID, r.now()
+	if clock := r.hub.Clock(); clock.Known { // else the intents will tell
+		r.record.AliveAt = clock.GitHub(r.now())
+	}
 	if err := r.store.BeginRun(ctx, r.record); err != nil {
 		if err := lease.Release(ctx); err != nil {
 			r.log.WarnContext(ctx, "lease not released; it lapses by itself", "project", r.project.ID, "cause", err)
