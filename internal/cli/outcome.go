@@ -45,26 +45,21 @@ func (a *app) drawn(s stream, m matrix) {
 // showPlan prints a plan for people. Its last line is parsed by scripts.
 func (a *app) showPlan(s stream, p syncing.Preview) {
 	var m matrix
-	var why tally
+	var why legend
 	for _, action := range p.Actions {
 		c := intended(action)
 		m.set(action.SecretName, action.Scope, c)
 		if c.mood != faint {
-			why.add(c.text+": "+action.Reason.Explain().Words, action.SecretName.String(), action.Scope.String())
+			why.add(c.text, action.Reason.Explain().Words, action.SecretName.String())
 		}
 	}
 	a.drawn(s, m)
-	for _, line := range why.lines() {
-		s.println(line)
-	}
-	if len(why.order) > 0 {
-		s.println()
-	}
+	why.print(s)
 	sum := p.Summary
 	if p.Cost.Writes > 0 {
 		s.printf("cost: %s, %d of them writes, about %s\n", counted(p.Cost.Requests, "request"), p.Cost.Writes, span(time.Duration(p.Cost.Seconds*float64(time.Second))))
 	}
-	s.printf("plan: %d to create, %d to update, %d to delete, %d to forget, %d unchanged, %d in conflict, %d in error\n",
+	s.printf("plan: create %d, update %d, delete %d, forget %d, unchanged %d, conflicts %d, errors %d\n",
 		sum.Create, sum.Update, sum.Delete, sum.Forget, sum.Skip+sum.Leave, sum.Conflict, sum.Error)
 }
 
@@ -72,20 +67,15 @@ func (a *app) showPlan(s stream, p syncing.Preview) {
 func (a *app) showResult(r syncing.Result) {
 	s := a.screen.out
 	var m matrix
+	var why legend
 	for _, d := range r.Actions {
 		m.set(d.SecretName, d.Scope, happened(d.Action, d.OK))
 	}
-	a.drawn(s, m)
-	var why tally
 	for _, f := range r.Errors {
-		why.add(f.Error, f.SecretName, f.Scope)
+		why.add(m.word(f.SecretName, f.Scope), f.Error, f.SecretName)
 	}
-	for _, line := range why.lines() {
-		s.println(line)
-	}
-	if len(why.order) > 0 {
-		s.println()
-	}
+	a.drawn(s, m)
+	why.print(s)
 	conflicts, errors := tallied(r)
 	s.printf("synced %d, skipped %d, conflicts %d, errors %d (run %s, %s)\n",
 		r.SyncedCount, r.SkippedCount, conflicts, errors, r.CorrelationID.String()[:8], span(time.Duration(r.DurationMs)*time.Millisecond))

@@ -76,9 +76,7 @@ func (a *app) begin(ctx context.Context, sel selection, w want) (*session, *inpu
 	}
 	in.limit(&options)
 	a.screen.talk("using %s for %s at %s", s.client.Credential(), s.repo, s.api.host())
-	p := &progress{screen: a.screen}
 	return s, in, syncing.Request{
-		Repo: s.repo, Actor: store.Local, Trigger: store.Manual, Source: in.local(), Options: options,
-		Progress: p.hear, Wait: a.settings.wait,
+		Repo: s.repo, Actor: store.Local, Trigger: store.Manual, Source: in.local(), Options: options, Wait: a.settings.wait,
 	}, nil
 }

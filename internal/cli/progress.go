@@ -14,14 +14,58 @@ import (
 // from several goroutines at once.
 type progress struct {
 	screen *screen
+	left   func(writes int) time.Duration // an estimate
 	mu     sync.Mutex
 	done   int
+	total  int
 	tenth  int
-	told   time.Time // when the last line was printed
+	told   time.Time   // when the last line was printed
+	still  *time.Timer // runs out when nothing happens
 }
 
-// quiet is how long plain lines are apart at least: a log is no film.
-const quiet = 2 * time.Second
+const (
+	// quiet is how long plain lines are apart at least: a log is no film.
+	quiet = 2 * time.Second
+	// patience is how long nothing may happen without a word.
+	patience = 4 * time.Second
+	// typicalLatency is what a request takes when nothing holds it.
+	typicalLatency = 200 * time.Millisecond
+)
+
+// progress returns what tells how far a run of s is. It has to be ended.
+func (s *session) progress() *progress {
+	estimate := func(writes int) time.Duration {
+		return s.client.Governor().Estimate(0, writes, s.app.settings.concurrency, typicalLatency)
+	}
+	return &progress{screen: s.app.screen, left: estimate}
+}
+
+// end lets the screen rest.
+func (p *progress) end() {
+	p.mu.Lock()
+	if p.still != nil {
+		p.still.Stop()
+		p.still = nil
+	}
+	p.mu.Unlock()
+	p.screen.settle()
+}
+
+// stand says why nothing moves. GitHub's limits count over a minute, and a run that used them up has
+// to hold back; otherwise it is GitHub that is slow.
+func (p *progress) stand() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done >= p.total || p.still == nil {
+		return
+	}
+	why := "GitHub takes its time"
+	if left := p.left(p.total - p.done); left > patience {
+		why = "holding back for GitHub's limits, about " + span(left) + " to go"
+	}
+	p.screen.talk("%d of %d done; %s", p.done, p.total, why)
+	p.still.Reset(5 * patience)
+}
 
 func (p *progress) hear(e syncing.Event) {
 	p.mu.Lock()
@@ -40,8 +84,13 @@ func (p *progress) hear(e syncing.Event) {
 
 // count moves the bar, or tells each tenth that took its time. Events overtake each other.
 func (p *progress) count(e syncing.Event) {
-	first := p.done == 0
-	p.done = max(p.done, e.Done)
+	first := p.total == 0
+	p.done, p.total = max(p.done, e.Done), e.Total
+	if first {
+		p.still = time.AfterFunc(patience, p.stand)
+	} else if p.still != nil {
+		p.still.Reset(patience)
+	}
 	if p.screen.moves() {
 		p.screen.advance(p.done, e.Total)
 		return

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
 )
 
@@ -87,6 +89,14 @@ func (s stream) println(parts ...any) {
 
 func (s stream) printf(format string, args ...any) {
 	_, _ = lipgloss.Fprintf(s.writer, format, args...)
+}
+
+// paragraph prints a line that may be longer than the screen is wide, and breaks it between words.
+func (s stream) paragraph(text string) {
+	if s.width > 2*gap {
+		text = strings.ReplaceAll(ansi.Wordwrap(text, s.width-gap, ""), "\n", "\n  ")
+	}
+	s.println(text)
 }
 
 // data prints a result for programs.

@@ -53,13 +53,11 @@ func (a *app) set(ctx context.Context, text string, sel selection) error {
 	}
 	defer value.Zero()
 	a.screen.talk("using %s for %s at %s", s.client.Credential(), s.repo, s.api.host())
-	p := &progress{screen: a.screen}
-	res, err := s.Sync(ctx, syncing.Request{
+	return s.sync(ctx, syncing.Request{
 		Repo: s.repo, Actor: store.Local, Trigger: store.Manual, Options: options, Wait: a.settings.wait,
-		Source:   syncing.Local("", map[secret.Name]secret.Plaintext{name: value}),
-		Progress: p.hear, Decide: a.adopter(sel),
-	})
-	return a.ended(ctx, res, err, nil)
+		Source: syncing.Local("", map[secret.Name]secret.Plaintext{name: value}),
+		Decide: a.adopter(sel),
+	}, nil)
 }
 
 // mayBeSet refuses a name that a rule excludes before anybody types its value.

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,10 +57,10 @@ func (a *app) showStatus(st syncing.Status) {
 	if st.LastSyncAt != nil {
 		when = ago(time.Since(*st.LastSyncAt))
 	}
-	quota := fmt.Sprintf("%d requests", st.QuotaRemaining.Core)
+	quota := strconv.Itoa(st.QuotaRemaining.Core)
 	if st.QuotaRemaining.Unlimited {
-		quota = "no limit"
+		quota = "without limit"
 	}
-	out.printf("%s: %s, %s, %d pending, %d in error, last sync %s, quota left: %s\n", st.Repository,
+	out.printf("%s %s: %s, pending %d, errors %d, last sync %s, quota %s\n", st.Repository,
 		strings.ReplaceAll(string(st.Status), "_", " "), counted(len(st.Secrets), "secret"), st.PendingCount, st.ErrorCount, when, quota)
 }

@@ -37,13 +37,15 @@ func (a *app) sync(ctx context.Context, sel selection) error {
 	defer s.close()
 	defer in.zero()
 	req.Decide = a.decider(sel)
-	res, err := s.Sync(ctx, req)
-	return a.ended(ctx, res, err, in.odd)
+	return s.sync(ctx, req, in.odd)
 }
 
-// ended tells how a run ended. One that was interrupted has a result too, if it wrote anything.
-func (a *app) ended(ctx context.Context, res syncing.Result, err error, odd []string) error {
-	a.screen.settle()
+// sync runs and tells how it ended. A run that was interrupted has a result too, if it wrote anything.
+func (s *session) sync(ctx context.Context, req syncing.Request, odd []string) error {
+	a, p := s.app, s.progress()
+	req.Progress = p.hear
+	res, err := s.Sync(ctx, req)
+	p.end()
 	if err != nil && len(res.Actions) == 0 {
 		return err
 	}
@@ -87,6 +89,7 @@ func (a *app) decider(sel selection) func(context.Context, syncing.Preview) (syn
 		a.showPlan(a.screen.err, p)
 		a.screen.err.println()
 		answer, err := a.askAbout(ctx, unmanaged)
+		a.screen.err.println()
 		return decision(answer), err
 	}
 }

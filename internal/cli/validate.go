@@ -95,7 +95,7 @@ func (a *app) showValidation(v syncing.Validation) {
 		word = "not valid"
 	}
 	sum := v.Summary
-	out.printf("%s: %d valid, %d missing, %d in conflict, of %s%s\n", word, sum.ValidCount, sum.MissingCount, sum.ConflictCount,
+	out.printf("%s: valid %d, missing %d, conflicts %d, of %s%s\n", word, sum.ValidCount, sum.MissingCount, sum.ConflictCount,
 		counted(sum.TotalSecrets, "secret"), also(v))
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +30,15 @@ func (m *matrix) set(name secret.Name, scope secret.Scope, c cell) {
 		slices.SortFunc(m.scopes, secret.Scope.Compare)
 	}
 	m.cells[name][scope] = c
+}
+
+// word is what stands at a place.
+func (m *matrix) word(name, scope string) string {
+	n, err := secret.ParseName(name)
+	if err != nil {
+		return "error"
+	}
+	return m.cells[n][scopeOf(scope)].text
 }
 
 // table spells the matrix out.
@@ -125,35 +133,42 @@ func listed(names []string, most int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// A tally groups what is told of many secrets by what is told, in the order of first mention.
-type tally struct {
-	order  []string
-	names  map[string][]string
-	scopes map[string]map[string]bool
+// A legend says why the cells of a matrix have the words they have. One word may have several
+// reasons; only then are the secrets named, since the matrix shows the rest.
+type legend struct {
+	words   []string            // in the order of first mention
+	reasons map[string][]string // of a word
+	names   map[[2]string][]string
 }
 
-func (t *tally) add(what, name, scope string) {
-	if t.names == nil {
-		t.names, t.scopes = map[string][]string{}, map[string]map[string]bool{}
+func (l *legend) add(word, reason, name string) {
+	if l.reasons == nil {
+		l.reasons, l.names = map[string][]string{}, map[[2]string][]string{}
 	}
-	if t.scopes[what] == nil {
-		t.order = append(t.order, what)
-		t.scopes[what] = map[string]bool{}
+	if !slices.Contains(l.words, word) {
+		l.words = append(l.words, word)
 	}
-	if !slices.Contains(t.names[what], name) {
-		t.names[what] = append(t.names[what], name)
+	if !slices.Contains(l.reasons[word], reason) {
+		l.reasons[word] = append(l.reasons[word], reason)
 	}
-	t.scopes[what][scope] = true
+	if at := [2]string{word, reason}; !slices.Contains(l.names[at], name) {
+		l.names[at] = append(l.names[at], name)
+	}
 }
 
-// lines spells the groups: what, where, and which secrets.
-func (t *tally) lines() []string {
-	var out []string
-	for _, what := range t.order {
-		scopes := slices.Sorted(maps.Keys(t.scopes[what]))
-		out = append(out, fmt.Sprintf("%s (%s): %s", what, strings.Join(scopes, ", "), listed(t.names[what], 5)))
+func (l *legend) print(s stream) {
+	for _, word := range l.words {
+		for _, reason := range l.reasons[word] {
+			line := word + ": " + reason
+			if len(l.reasons[word]) > 1 {
+				line += ": " + listed(l.names[[2]string{word, reason}], 5)
+			}
+			s.paragraph(line)
+		}
 	}
-	return out
+	if len(l.words) > 0 {
+		s.println()
+	}
 }
 
 // ago spells how long something is past.
