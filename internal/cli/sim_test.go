@@ -32,7 +32,7 @@ type stageKey struct{}
 //	sim value SCOPE NAME VALUE    check what GitHub holds; ! sim value … that it does not
 //	sim absent SCOPE NAME         check that GitHub holds nothing of that name
 //	sim forget                    count requests from here
-//	sim count writes|billed|requests N    check the count
+//	sim count writes|billed|requests|penalized N    check the count
 //	sim token classic|fine|workflow [slug=level…]  another token, in OCTOSEAL_GITHUB_TOKEN
 //	sim app FILE [slug=level…]    a GitHub App, its key in FILE; sets OCTOSEAL_GITHUB_APP_ID
 //	sim fault KIND METHOD PATH N  N matching requests go wrong
@@ -112,7 +112,7 @@ func (st *stage) forget(*testscript.TestScript, bool, []string) { st.github.Rese
 
 func (st *stage) count(ts *testscript.TestScript, _ bool, args []string) {
 	c := st.github.Counts()
-	got := map[string]int{"writes": c.Writes, "billed": c.Billed, "requests": c.Requests}[args[0]]
+	got := map[string]int{"writes": c.Writes, "billed": c.Billed, "requests": c.Requests, "penalized": c.InPenalty}[args[0]]
 	if fmt.Sprint(got) != args[1] {
 		for _, r := range st.github.Requests() {
 			ts.Logf("%s %s: %d", r.Method, r.Path, r.Status)

@@ -44,7 +44,9 @@ func (a *app) sync(ctx context.Context, sel selection) error {
 func (s *session) sync(ctx context.Context, req syncing.Request, odd []string) error {
 	a, p := s.app, s.progress()
 	req.Progress = p.hear
+	silence := context.AfterFunc(ctx, func() { a.screen.talk("ending what is under way; Ctrl-C again ends at once") })
 	res, err := s.Sync(ctx, req)
+	silence()
 	p.end()
 	if err != nil && len(res.Actions) == 0 {
 		return err

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/audit"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/store"
@@ -54,6 +55,7 @@ type session struct {
 	repo   github.Ref
 	client *github.Client // nil for a command that asks GitHub nothing
 	store  *store.Store   // nil where there is no database
+	mute   bool           // the database cannot be written, so a validation is not recorded
 	saving sync.WaitGroup // pauses that are being stored
 }
 
@@ -217,7 +219,10 @@ func (s *session) wire(client *github.Client) error {
 		},
 		Store: syncing.Forgetful{},
 	}
-	if s.store != nil {
+	switch {
+	case s.mute:
+		c.Store = unrecorded{s.store}
+	case s.store != nil:
 		c.Store = s.store
 	}
 	if client != nil {
@@ -235,20 +240,32 @@ func (s *session) remember(ctx context.Context, w want) error {
 			return noPlace(dsn, err)
 		}
 	}
-	if w == toRecord && isFile(dsn) {
-		if _, err := os.Stat(dsn); err != nil {
-			return nil
-		}
+	if _, err := os.Stat(dsn); err != nil && isFile(dsn) && (w == toRecord || w == toRead && isDefault) {
+		return nil // nothing is there, or it is out of this user's sight
 	}
 	opened, err := store.Open(ctx, store.Config{DSN: dsn, ReadOnly: w == toRead, Log: s.app.log})
 	if errors.Is(err, store.ErrNoDatabase) && w == toRead {
 		return nil
+	}
+	if err != nil && w == toRecord {
+		if opened, readErr := store.Open(ctx, store.Config{DSN: dsn, ReadOnly: true, Log: s.app.log}); readErr == nil {
+			s.app.screen.talk("note: the audit trail will not tell of this, since %s cannot be written", opened)
+			s.store, s.mute = opened, true
+			return nil
+		}
 	}
 	if err != nil {
 		return err
 	}
 	s.store = opened
 	return nil
+}
+
+// unrecorded is a database that is only read, for what would be recorded if it could be.
+type unrecorded struct{ *store.Store }
+
+func (unrecorded) Record(context.Context, time.Time, store.Outcome) (audit.Head, error) {
+	return audit.Head{}, nil
 }
 
 func isFile(dsn string) bool {
