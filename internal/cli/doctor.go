@@ -157,7 +157,7 @@ func (a *app) examineHashKey(d *diagnosis) {
 		d.fault("hash key", err)
 	case key == nil:
 		d.add("hash key", advice, "openssl rand -hex 32 > FILE, then --hash-key-file FILE. Each value is written once more then.",
-			"none: who gets the database can guess weak values by their hashes")
+			"no key is set, so whoever gets the database can guess weak values by their hashes")
 	default:
 		d.add("hash key", fine, "", "set")
 	}

@@ -62,7 +62,7 @@ func (a *app) complain(f *fault.Fault) {
 	}
 	message := strings.TrimSuffix(f.Message, ".")
 	if f.Code == fault.Unexpected { // there is no server's log to look the cause up in
-		message = fmt.Sprintf("something unexpected happened, which is a bug of ours: %v", errors.Unwrap(f))
+		message = a.redact.String(fmt.Sprintf("something unexpected happened, which is a bug of ours: %v", errors.Unwrap(f)))
 		f.Hint = "Please report it, with the command and this line."
 	}
 	a.screen.err.println(a.screen.err.bad(a.programName()+":"), message)
@@ -103,7 +103,7 @@ func (a *app) complainJSON(f *fault.Fault) {
 		e.Error.Context = fault.Context{}
 	}
 	for cause := errors.Unwrap(f); cause != nil; cause = errors.Unwrap(cause) {
-		e.Error.CauseChain = append(e.Error.CauseChain, cause.Error())
+		e.Error.CauseChain = append(e.Error.CauseChain, a.redact.String(cause.Error()))
 	}
 	line, err := json.Marshal(e)
 	if err != nil {

@@ -38,6 +38,9 @@ func (a *app) read(ctx context.Context, sel selection) (*input, error) {
 	in := &input{source: src, tracked: make(chan bool, 1)}
 	go func() { in.tracked <- src.Tracked(ctx) }() // git takes longer than reading does
 	in.entries, err = src.Read(ctx)
+	for _, e := range in.entries {
+		a.redact.Learn(e.Value)
+	}
 	return in, err
 }
 

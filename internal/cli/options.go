@@ -27,26 +27,26 @@ type selection struct {
 }
 
 func (s *selection) register(f *pflag.FlagSet) {
-	f.StringVar(&s.from, "from", "", "where the values come from: `FILE` (.env, .json, .yaml), - for stdin, env:PREFIX_, json-env:VARIABLE, or exec:COMMAND")
-	f.StringVar(&s.format, "format", "", "`env`, json or yaml, where --from does not tell")
+	f.StringVar(&s.from, "from", "", "`SOURCE` of the values: FILE (.env, .json, .yaml), - (stdin), env:PREFIX_, json-env:VARIABLE or exec:COMMAND")
+	f.StringVar(&s.format, "format", "", "`FORMAT` of the source, where --from does not tell: env, json or yaml")
 	f.BoolVar(&s.skipInvalid, "skip-invalid", false, "leave out entries that cannot be secrets")
-	f.StringSliceVar(&s.secrets, "secret", nil, "this secret only; may be repeated")
-	f.StringSliceVar(&s.only, "only", nil, "secrets that match this `GLOB` only; may be repeated")
-	f.StringSliceVar(&s.except, "except", nil, "not the secrets that match this `GLOB`; may be repeated")
+	f.StringSliceVar(&s.secrets, "secret", nil, "the secret `NAME` only; may be repeated")
+	f.StringSliceVar(&s.only, "only", nil, "secrets that match `GLOB` only; may be repeated")
+	f.StringSliceVar(&s.except, "except", nil, "not the secrets that match `GLOB`; may be repeated")
 	s.registerWriting(f)
 	f.IntVar(&s.allowDeletes, "allow-deletes", 0, "allow `N` deletions where that many would be withheld")
 }
 
 // registerWriting registers what a run for one value has, too.
 func (s *selection) registerWriting(f *pflag.FlagSet) {
-	registerScopes(f, &s.scopes, "write these scopes only (default actions,codespaces,dependabot)")
+	registerScopes(f, &s.scopes, "write `SCOPES` only (default actions,codespaces,dependabot)")
 	f.BoolVar(&s.force, "force", false, "write over every conflict, whoever made it")
-	f.StringVar(&s.adopt, "adopt", "", "of secrets that exist and Octoseal did not write: `overwrite` them, or keep (leave alone for good)")
+	f.StringVar(&s.adopt, "adopt", "", "`WHAT` to do about secrets that are there and not written by Octoseal: overwrite, or keep (leave alone for good)")
 	f.BoolVarP(&s.yes, "yes", "y", false, "ask nothing")
 }
 
 func registerScopes(f *pflag.FlagSet, to *[]string, usage string) {
-	f.StringSliceVar(to, "scopes", nil, "`LIST`: "+usage)
+	f.StringSliceVar(to, "scopes", nil, usage)
 }
 
 // options reads the selection; every slip is refused before anything is asked of anybody.

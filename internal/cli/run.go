@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/redact"
+	"github.com/octoseal/octoseal/internal/secret"
 )
 
 // A Process is what one run of the program takes from outside, the working directory apart.
@@ -63,6 +65,7 @@ type app struct {
 	settings settings
 	screen   *screen
 	log      *slog.Logger
+	redact   *redact.Handler // under log, and for error texts that are not ours
 	started  time.Time
 	request  uuid.UUID // what an error is told apart by, as in the API
 	command  string    // the name of the command that runs
@@ -72,13 +75,27 @@ type app struct {
 // Run runs the program once and returns its exit code. It ends early and cleanly when ctx ends.
 func Run(ctx context.Context, p Process) (code int) {
 	a := &app{Process: p, screen: newScreen(p), started: time.Now(), request: uuid.New()}
-	a.log = slog.New(slog.DiscardHandler)
+	a.logTo(slog.DiscardHandler) // until the settings are known
 	defer func() {
+		defer a.redact.Forget()
 		if v := recover(); v != nil {
 			code = a.report(ctx, crashed(v))
 		}
 	}()
 	return a.report(ctx, a.execute(ctx))
+}
+
+// logTo makes the log, and has it know what must never stand in it: every credential that the
+// environment holds from the start, every value once it is read.
+func (a *app) logTo(h slog.Handler) {
+	a.redact = redact.New(h)
+	a.log = slog.New(a.redact)
+	for _, name := range []string{
+		"OCTOSEAL_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
+		"OCTOSEAL_GITHUB_APP_PRIVATE_KEY", hashKeyVariable,
+	} {
+		a.redact.Learn(secret.NewPlaintext([]byte(a.Getenv(name))))
+	}
 }
 
 func (a *app) execute(ctx context.Context) error {

@@ -12,7 +12,7 @@ import (
 func (a *app) scopesCommand() *cobra.Command {
 	var scopes []string
 	set := &cobra.Command{
-		Use:   "set NAME --scopes LIST",
+		Use:   "set NAME --scopes SCOPES",
 		Short: "Decide which scopes a secret belongs to",
 		Long: "From then on a sync without --scopes writes the secret into these scopes and no others. A\n" +
 			"scope that is dropped keeps its copy; Octoseal forgets that it wrote it.",
@@ -20,7 +20,7 @@ func (a *app) scopesCommand() *cobra.Command {
 		Args:    exactly("a NAME"),
 		RunE:    a.run(func(ctx context.Context, args []string) error { return a.setScopes(ctx, args[0], scopes) }),
 	}
-	registerScopes(set.Flags(), &scopes, "where the secret belongs")
+	registerScopes(set.Flags(), &scopes, "`SCOPES` that the secret belongs to, with commas between")
 	return group(&cobra.Command{Use: "scopes", Short: "Decide where secrets belong"}, set)
 }
 

@@ -77,6 +77,7 @@ func (a *app) one(ctx context.Context, name secret.Name) (secret.Plaintext, erro
 		return secret.Plaintext{}, err
 	}
 	value := secret.NewPlaintext(raw)
+	a.redact.Learn(value)
 	switch n := value.Len(); {
 	case n == 0:
 		return value, fault.Invalid("%s: there is no value: an empty one is none", name).

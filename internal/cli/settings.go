@@ -11,6 +11,7 @@ import (
 
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/syncing"
 	"github.com/spf13/pflag"
@@ -36,17 +37,17 @@ type settings struct {
 
 func (s *settings) register(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVar(&s.repo, "repo", "", "repository: `OWNER/NAME` or a URL (default: the git remote here)")
+	f.StringVar(&s.repo, "repo", "", "repository, as `OWNER/NAME` or URL (default: the git remote here)")
 	f.BoolVar(&s.json, "json", false, "print the result as JSON")
 	f.BoolVar(&s.wait, "wait", false, "sit out the reset of GitHub's quota instead of giving up")
-	f.StringVar(&s.apiURL, "github-api-url", "", "`URL` of GitHub's API; an Enterprise Server's is https://HOST/api/v3 (default https://api.github.com)")
+	f.StringVar(&s.apiURL, "github-api-url", "", "`URL` of GitHub's API: https://HOST/api/v3 of an Enterprise Server (default https://api.github.com)")
 	f.StringVar(&s.database, "database", "", "`FILE` to remember in, or postgres://… (default $XDG_STATE_HOME/octoseal/octoseal.db)")
-	f.IntVar(&s.concurrency, "concurrency", syncing.DefaultConcurrency, "secrets in flight at once, at most 50")
-	f.StringVar(&s.hashKeyFile, "hash-key-file", "", "`FILE` with a key of at least 16 bytes that makes stored hashes worthless to others; also OCTOSEAL_HASH_KEY itself")
+	f.IntVar(&s.concurrency, "concurrency", syncing.DefaultConcurrency, "`N` secrets in flight at once, at most 50")
+	f.StringVar(&s.hashKeyFile, "hash-key-file", "", "`FILE` with a key for the stored hashes; OCTOSEAL_HASH_KEY may hold the key itself")
 	f.StringVar(&s.config, "config", "", "settings `FILE` (default octoseal.yaml here, if there is one)")
 	f.BoolVar(&s.noColor, "no-color", false, "plain text on a terminal too; so does NO_COLOR")
-	f.StringVar(&s.logLevel, "log-level", "warn", "debug, info, warn or error")
-	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&s.logLevel, "log-level", "warn", "`LEVEL` of the log: debug, info, warn or error")
+	f.StringVar(&s.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	f.DurationVar(&s.lease.Heartbeat, "lease-heartbeat", 5*time.Second, "how often a run says that it is alive")
 	f.DurationVar(&s.lease.Lapse, "lease-lapse", 30*time.Second, "how long after that it may still write")
 	f.DurationVar(&s.lease.Grace, "lease-grace", 10*time.Second, "how much longer others wait")
@@ -117,10 +118,12 @@ func (a *app) home() string {
 // shortestHashKey is what keeps a key from being guessed like the values it protects.
 const shortestHashKey = 16
 
+const hashKeyVariable = "OCTOSEAL_HASH_KEY"
+
 // hashKey returns the deployment's key for hashes; none is plain SHA-256. A line break at its end
 // does not count: the file of an editor and $(cat FILE) are to be one key.
 func (a *app) hashKey() ([]byte, error) {
-	key, name := a.Getenv("OCTOSEAL_HASH_KEY"), "OCTOSEAL_HASH_KEY"
+	key, name := a.Getenv(hashKeyVariable), hashKeyVariable
 	if file := a.settings.hashKeyFile; file != "" {
 		text, err := os.ReadFile(file)
 		switch {
@@ -138,5 +141,6 @@ func (a *app) hashKey() ([]byte, error) {
 		return nil, fault.Invalid("the hash key in %s has %d bytes, at least %d are needed", name, len(key), shortestHashKey).
 			Hinting("openssl rand -hex 32 makes a good one. Keep it: with another key every value is written once more.")
 	}
+	a.redact.Learn(secret.NewPlaintext([]byte(key)))
 	return []byte(key), nil
 }

@@ -24,8 +24,8 @@ func (a *app) validateCommand() *cobra.Command {
 		Args: exactly(),
 	}
 	c.Flags().SortFlags = false
-	c.Flags().StringSliceVar(&required, "require", nil, "look at this `NAME` only, which has to be in every scope; may be repeated")
-	registerScopes(c.Flags(), &scopes, "look at these scopes only")
+	c.Flags().StringSliceVar(&required, "require", nil, "look at the secret `NAME` only, which has to be in every scope; may be repeated")
+	registerScopes(c.Flags(), &scopes, "look at `SCOPES` only")
 	c.Flags().BoolVar(&strict, "strict", false, "copies that Octoseal did not write are issues, too")
 	c.RunE = a.run(func(ctx context.Context, _ []string) error {
 		names, err := parseNames(required)

@@ -30,7 +30,7 @@ func (a *app) prepare() error {
 	if a.settings.logFormat == "json" {
 		to = slog.NewJSONHandler(a.Err, options)
 	}
-	a.log = slog.New(to)
+	a.logTo(to)
 	a.screen.quiet = a.settings.json
 	if a.settings.noColor {
 		a.screen.plain()
