@@ -25,6 +25,15 @@ const (
 	migrationLock = 0x6f63746f7365616c
 )
 
+// prepared is the store ready for use, or closed again.
+func (s *Store) prepared(ctx context.Context, cfg Config) (*Store, error) {
+	if err := s.prepare(ctx, cfg); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
 // prepare brings the schema up to date, and refuses one that this program does not know. Reading
 // one number comes first: goose costs more than all the rest of a start.
 func (s *Store) prepare(ctx context.Context, cfg Config) error {
@@ -67,17 +76,6 @@ func (s *Store) unusableVersion(version int64, hint string) error {
 }
 
 func (s *Store) migrate(ctx context.Context, now time.Time) error {
-	if s.path != "" {
-		// Two commands that start at once on a new file would make the same tables. A place
-		// without locks is taken as it is: then one of the two has to be run again.
-		unlock, err := waitForLock(ctx, s.path+".migrating.lock")
-		if ctx.Err() != nil {
-			return s.explain(ctx, "migrate "+s.name, err)
-		}
-		if err == nil {
-			defer unlock()
-		}
-	}
 	folder, err := fs.Sub(migrations, "migrations/"+s.dialect.name)
 	if err != nil {
 		return err

@@ -43,21 +43,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	var s *Store
-	var err error
 	if strings.HasPrefix(cfg.DSN, "postgres://") || strings.HasPrefix(cfg.DSN, "postgresql://") {
-		s, err = openPostgres(cfg)
-	} else {
-		s, err = openSQLite(ctx, cfg)
+		return openPostgres(ctx, cfg)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := s.prepare(ctx, cfg); err != nil {
-		s.release()
-		return nil, err
-	}
-	return s, nil
+	return openSQLite(ctx, cfg)
 }
 
 // Ping says whether the database answers.

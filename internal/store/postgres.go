@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -16,7 +17,7 @@ const (
 	idleTime = 5 * time.Minute
 )
 
-func openPostgres(cfg Config) (*Store, error) {
+func openPostgres(ctx context.Context, cfg Config) (*Store, error) {
 	conn, err := pgx.ParseConfig(cfg.DSN)
 	if err != nil {
 		// What the parser says may quote the URL, and the URL may hold a password.
@@ -39,11 +40,12 @@ func openPostgres(cfg Config) (*Store, error) {
 	db.SetMaxOpenConns(cfg.MaxConns)
 	db.SetMaxIdleConns(cfg.MaxConns)
 	db.SetConnMaxIdleTime(idleTime)
-	return &Store{
+	s := &Store{
 		dialect: postgresDialect,
 		name:    fmt.Sprintf("%s:%d/%s", conn.Host, conn.Port, conn.Database),
 		writer:  db,
 		reader:  db,
 		log:     cfg.Log,
-	}, nil
+	}
+	return s.prepared(ctx, cfg)
 }

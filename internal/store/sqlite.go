@@ -38,7 +38,7 @@ const reading = "_pragma=busy_timeout(10000)&_pragma=query_only(1)&" + timesAsIn
 func openSQLite(ctx context.Context, cfg Config) (*Store, error) {
 	path := strings.TrimPrefix(cfg.DSN, "sqlite:")
 	if path == ":memory:" {
-		return openMemory(cfg)
+		return openMemory(ctx, cfg)
 	}
 	if path == "" {
 		return nil, fault.Invalid("the database has no name; give sqlite:PATH or postgres://…")
@@ -49,13 +49,13 @@ func openSQLite(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{dialect: sqliteDialect, name: path, path: path, log: cfg.Log}
 	if cfg.ReadOnly {
-		return s, s.openToRead(ctx)
+		return s.openToRead(ctx, cfg)
 	}
-	return s, s.openToWrite(ctx)
+	return s.openToWrite(ctx, cfg)
 }
 
 // openMemory opens a database that is gone at Close. It is its one connection, which never ends.
-func openMemory(cfg Config) (*Store, error) {
+func openMemory(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.ReadOnly {
 		return nil, ErrNoDatabase
 	}
@@ -64,53 +64,64 @@ func openMemory(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	return &Store{dialect: sqliteDialect, name: ":memory:", writer: db, reader: db, log: cfg.Log}, nil
+	s := &Store{dialect: sqliteDialect, name: ":memory:", writer: db, reader: db, log: cfg.Log}
+	return s.prepared(ctx, cfg)
 }
 
-func (s *Store) openToWrite(ctx context.Context) (err error) {
+// openToWrite lets one process at a time make and migrate the file. SQLite does not wait for its
+// turn where several begin to keep a log, and two would make the same tables. A place without
+// locks is taken as it is: then one of two has to be run again.
+func (s *Store) openToWrite(ctx context.Context, cfg Config) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return nil, s.unusable("its directory cannot be made", err)
+	}
+	unlock, err := waitForLock(ctx, s.path+".open.lock")
+	if err == nil {
+		defer unlock()
+	} else if ctx.Err() != nil {
+		return nil, s.explain(ctx, "open "+s.path, err)
+	}
 	if err := s.makeFile(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if s.writer, err = sql.Open("sqlite", fileURI(s.path, writing)); err != nil {
-		return err
+		return nil, err
 	}
 	s.writer.SetMaxOpenConns(1)
 	if s.reader, err = sql.Open("sqlite", fileURI(s.path, reading)); err != nil {
-		return err
+		return nil, err
 	}
 	s.reader.SetMaxOpenConns(readers)
 	s.reader.SetMaxIdleConns(readers)
-	if err := s.writer.PingContext(ctx); err != nil {
+	if err := s.writer.PingContext(ctx); err != nil { // before the readers: it begins the log
 		s.release()
-		return s.explain(ctx, "open "+s.path, err)
+		return nil, s.explain(ctx, "open "+s.path, err)
 	}
-	return nil
+	return s.prepared(ctx, cfg)
 }
 
 // openToRead opens the file without writing, not even beside it: a reader of a log would put its
 // index there. As long as no log stands beside the file, the file is the whole database and is
 // read as if nothing could change it; otherwise a writer is at work, or was killed at it, and left
 // the index too.
-func (s *Store) openToRead(ctx context.Context) (err error) {
+func (s *Store) openToRead(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := s.looksLikeOurs(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	how := unchanging
 	if log, err := os.Stat(s.path + "-wal"); err == nil && log.Size() > 0 {
 		how = "mode=ro&"
 	}
-	s.reader, err = sql.Open("sqlite", fileURI(s.path, how+reading))
+	if s.reader, err = sql.Open("sqlite", fileURI(s.path, how+reading)); err != nil {
+		return nil, err
+	}
 	s.writer = s.reader
-	return err
+	return s.prepared(ctx, cfg)
 }
 
-// makeFile makes sure that there is a file which only its owner may read, in a directory of which
-// the same holds if it had to be made. SQLite gives the files beside it the same permissions.
+// makeFile makes sure that there is a file, which only its owner may read, and that it is ours.
+// SQLite gives the files beside it the same permissions.
 func (s *Store) makeFile(ctx context.Context) error {
-	dir := filepath.Dir(s.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return s.unusable("its directory cannot be made", err)
-	}
 	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err == nil {
 		return f.Close()

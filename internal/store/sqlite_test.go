@@ -108,6 +108,37 @@ func TestOneWholePrivateFile(t *testing.T) {
 	}
 }
 
+// TestCloseBesideAnother leaves the file whole even while another process goes on reading it.
+func TestCloseBesideAnother(t *testing.T) {
+	dsn := made(t)
+	s, err := store.Open(t.Context(), store.Config{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.EnsureProject(t.Context(), time.Now(), store.Project{APIHost: "h", Owner: "o", Repo: "r", RepositoryID: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := storetest.Open(t, store.Config{DSN: dsn})
+	if _, err := other.Project(t.Context(), p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(pathOf(dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storetest.Open(t, store.Config{DSN: path}).Project(t.Context(), p.ID); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadOnlyWritesNothing(t *testing.T) {
 	dsn := storetest.SQLite(t)
 	readOnly := store.Config{DSN: dsn, ReadOnly: true}

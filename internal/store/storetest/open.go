@@ -58,13 +58,16 @@ func (w *world) latePartitions() {
 	w.now = noon.AddDate(1, 0, 0)
 	w.record(w.begin(), store.Outcome{Events: []audit.Event{syncAll()}})
 	var group sync.WaitGroup
-	for range 4 {
+	ready := make(chan struct{})
+	for range 8 {
 		group.Go(func() {
+			<-ready
 			if err := w.store.Partitions(w.ctx, w.now); err != nil {
 				w.Error(err)
 			}
 		})
 	}
+	close(ready)
 	group.Wait()
 	names := w.partitions()
 	w.same("the month begun", slices.Contains(names, "secret_sync_events_2027_11"), false)

@@ -241,6 +241,7 @@ CREATE TABLE secret_sync_events (
 CREATE INDEX idx_secret_sync_events_project ON secret_sync_events (project_id, created_at DESC, seq DESC);
 CREATE INDEX idx_secret_sync_events_correlation ON secret_sync_events (correlation_id);
 CREATE INDEX idx_secret_sync_events_actor ON secret_sync_events (actor_id, created_at DESC);
+CREATE INDEX idx_secret_sync_events_project_actor ON secret_sync_events (project_id, actor_id, created_at DESC, seq DESC);
 CREATE INDEX idx_secret_sync_events_secret ON secret_sync_events (project_id, secret_name, created_at DESC, seq DESC);
 CREATE INDEX idx_secret_sync_events_operation ON secret_sync_events (project_id, operation, created_at DESC, seq DESC);
 CREATE INDEX idx_secret_sync_events_status ON secret_sync_events (project_id, status, created_at DESC, seq DESC);
