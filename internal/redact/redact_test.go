@@ -152,6 +152,13 @@ func TestLearnAndForget(t *testing.T) {
 	if got := h.String("zeroed after sealing"); got != redact.Mark {
 		t.Errorf("%q: what was learned went with the Plaintext", got)
 	}
+	long := strings.Repeat("zeroed ", 100)
+	v = plaintext(long)
+	h.Learn(v)
+	v.Zero()
+	if got := h.String(long); got != redact.Mark {
+		t.Errorf("%q: the rest of a long value went with the Plaintext", got)
+	}
 	h.Forget()
 	if got := h.String("abcd ghp_16C7e42F292c6912E7710c838347Ae178B4a"); got != "abcd [redacted]" {
 		t.Errorf("%q", got)
@@ -216,6 +223,15 @@ func TestHandlerIsTransparent(t *testing.T) {
 	quiet := redact.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if quiet.Enabled(context.Background(), slog.LevelInfo) || !quiet.Enabled(context.Background(), slog.LevelError) {
 		t.Error("the next handler's level is not asked")
+	}
+}
+
+// Bytes are shown as the text they mostly are.
+func TestBytesAreText(t *testing.T) {
+	var out bytes.Buffer
+	slog.New(redact.New(slog.NewTextHandler(&out, nil))).Info("m", "b", []byte("plain"), "r", json.RawMessage("1"), "nil", nil)
+	if !strings.Contains(out.String(), "b=plain r=1 nil=<nil>") {
+		t.Error(out.String())
 	}
 }
 
