@@ -51,7 +51,7 @@ func anyInput(t *rapid.T) plan.Input {
 	in := plan.Input{
 		Source: plan.Source{
 			Identity: pick(t, "source", someSources), Values: map[secret.Name]plan.Value{},
-			Withheld: map[secret.Name]bool{}, Organisation: map[secret.Name]bool{},
+			Organisation: map[secret.Name]bool{},
 		},
 		Observed: map[secret.Scope]plan.Observation{},
 		Memory:   map[secret.Name]plan.Mapping{},
@@ -70,8 +70,6 @@ func anyInput(t *rapid.T) plan.Input {
 				v.UpdatedAt = second(t, "source time")
 			}
 			in.Source.Values[n] = v
-		} else if chance(t, "withheld", 8) {
-			in.Source.Withheld[n] = true
 		}
 		if chance(t, "organisation", 6) {
 			in.Source.Organisation[n] = true
@@ -154,7 +152,7 @@ func anyState(t *rapid.T) plan.State {
 func copied(in plan.Input) plan.Input {
 	out := in
 	out.Source.Values = maps.Clone(in.Source.Values)
-	out.Source.Withheld, out.Source.Organisation = maps.Clone(in.Source.Withheld), maps.Clone(in.Source.Organisation)
+	out.Source.Organisation = maps.Clone(in.Source.Organisation)
 	out.Observed = maps.Clone(in.Observed)
 	for s, o := range out.Observed {
 		o.UpdatedAt = maps.Clone(o.UpdatedAt)

@@ -20,7 +20,7 @@ type pair struct {
 
 func (p pair) String() string { return p.name.String() + " in " + p.scope.String() }
 
-// A case is one action with what an observer knows of its pair. It is written from design.md §3
+// A situation is one action with what an observer knows of its pair. It is written from design.md §3
 // alone, and asks the planner nothing.
 type situation struct {
 	plan.Action
@@ -105,7 +105,7 @@ func TestNothingOfOthersIsDeleted(t *testing.T) {
 			return ""
 		}
 		switch {
-		case c.present || c.in.Source.Withheld[c.SecretName]:
+		case c.present:
 			return "the source has it"
 		case !c.listed:
 			return "it is not there"

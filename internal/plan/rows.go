@@ -116,7 +116,6 @@ var rows = []row{
 	{fits: func(c *cell) bool { return c.present && c.Options.Adopt == AdoptOverwrite }, verb: Update, reason: Unmanaged},
 	{fits: func(c *cell) bool { return c.present }, verb: Conflict, reason: Unmanaged, forced: Update},
 
-	{fits: func(c *cell) bool { return c.Source.Withheld[c.name] }, verb: Leave, reason: NoValue},
 	{fits: func(c *cell) bool { return c.movedUp() && (c.state.Written() || c.covered()) }, verb: Leave, reason: MovedToTheOrganisation},
 	{fits: func(c *cell) bool { return c.begun() && !c.fromHere() }, verb: Leave, reason: AnotherSources},
 	{fits: func(c *cell) bool { return c.unchanged() && !c.deletes }, verb: Leave, reason: RemovedFromSource},

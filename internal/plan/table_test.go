@@ -40,7 +40,6 @@ var table = []line{
 	{"asked for, nowhere", []given{asked}, plan.Error, plan.NotInTheSource, ""},
 	{"asked for, our copy is there", []given{asked, listed(nine), remembered()}, plan.Error, plan.NotInTheSource, ""},
 	{"asked for, drifted", []given{asked, listed(edited), remembered()}, plan.Error, plan.NotInTheSource, ""},
-	{"asked for, without a usable value", []given{asked, withheld}, plan.Error, plan.NotInTheSource, ""},
 
 	// present | absent
 	{"missing", []given{present(one)}, plan.Create, plan.Missing, ""},
@@ -111,7 +110,6 @@ var table = []line{
 	{"a list that failed", []given{present(one), failing(secret.Codespaces)}, plan.Error, plan.NotListed, ""},
 	{"a scope that was not looked at", []given{present(one), scopes(secret.Dependabot)}, plan.Error, plan.NotListed, ""},
 	{"the source's list failed", []given{from(plan.ActionsSource), failing(secret.Actions), listed(nine), writtenFromActions(nine)}, plan.Error, plan.NotListed, ""},
-	{"in the source without a usable value", []given{withheld, listed(nine), remembered()}, plan.Leave, plan.NoValue, ""},
 	{"removed, but the run is limited to a name like it", []given{only, listed(nine), remembered()}, plan.Leave, plan.RemovedFromSource, ""},
 	{"removed, but the run leaves others out", []given{except, listed(nine), remembered()}, plan.Leave, plan.RemovedFromSource, ""},
 	{"removed, but another list failed", []given{failing(secret.Dependabot), listed(nine), remembered()}, plan.Leave, plan.RemovedFromSource, ""},

@@ -44,7 +44,6 @@ const (
 	NeverOurs              Reason = "never_ours"
 	Kept                   Reason = "kept"
 	NotListed              Reason = "not_listed"
-	NoValue                Reason = "no_value"
 )
 
 // An Explanation is what is known of a reason: the code it is reported under when its action is a
@@ -86,5 +85,4 @@ var explanations = []Explanation{
 	{NeverOurs, "", "not in the source and never written by us"},
 	{Kept, "", "left alone from now on, as asked"},
 	{NotListed, fault.IntegrationUnavailable, "GitHub gave no whole list of its scope"},
-	{NoValue, "", "in the source without a usable value"},
 }

@@ -133,8 +133,6 @@ func inOrganisation(in *plan.Input) {
 	in.Source.Organisation = map[secret.Name]bool{foo: true}
 }
 
-func withheld(in *plan.Input) { in.Source.Withheld = map[secret.Name]bool{foo: true} }
-
 func asked(in *plan.Input) { in.Options.Names = []secret.Name{foo} }
 
 func only(in *plan.Input) { in.Options.Only = []string{"F*"} }
