@@ -36,12 +36,12 @@ func (s *Store) Quotas(ctx context.Context, projectID uuid.UUID) ([]Quota, error
 }
 
 // saveQuotas stores quotas. The contract wants a reset in the future and a check in the past,
-// which only the time passed in can tell; an outcome is not refused for a clock that is off, so a
-// quota past its reset is left out, and one checked in the future was checked now.
+// which only the time passed in can tell. An outcome is not lost over a reading, so a quota past
+// its reset or beyond its limit is left out, and one checked in the future was checked now.
 func saveQuotas(ctx context.Context, tx *sql.Tx, now time.Time, projectID uuid.UUID, quotas []Quota) error {
 	var rows []quotaRow
 	for _, q := range quotas {
-		if !stamp(q.ResetAt).After(now) {
+		if !stamp(q.ResetAt).After(now) || q.Remaining < 0 || q.Remaining > q.Limit {
 			continue
 		}
 		if q.CheckedAt.IsZero() || q.CheckedAt.After(now) {

@@ -24,7 +24,7 @@ type Outcome struct {
 	ForgetMappings []secret.Name
 	Lists          []List
 	Events         []audit.Event // in order; ids, project, actor, correlation and time are filled in where zero
-	Quotas         []Quota       // those past their reset are left out: nothing is known of them any more
+	Quotas         []Quota       // a reading past its reset or beyond its limit is left out
 }
 
 // A MappingRecord is what a run learned of one secret. The mapping is made when absent.

@@ -169,6 +169,7 @@ func quotas(w *world) {
 		{Type: "secrets", Remaining: 500, Limit: 500, ResetAt: hour, CheckedAt: w.now.Add(time.Minute)}, // a clock ahead of ours
 		{Type: "graphql", Limit: 5000, ResetAt: w.now, CheckedAt: w.now},                                // past its reset
 	}})
+	w.record(w.begin(), store.Outcome{Quotas: []store.Quota{{Type: "graphql", Remaining: 2, Limit: 1, ResetAt: hour}}})
 	got, err := w.store.Quotas(w.ctx, w.project.ID)
 	w.check(err)
 	w.same("quotas", got, []store.Quota{

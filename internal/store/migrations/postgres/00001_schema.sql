@@ -3,6 +3,8 @@
 -- Times come from the program and are never defaulted: a database clock is not GitHub's, and not
 -- the one that tests set.
 
+-- The functions call nothing of ours: a dump is restored with an empty search path.
+
 -- A set of stores: at least one, each known, none twice.
 -- +goose StatementBegin
 CREATE FUNCTION is_set_of_stores(scopes TEXT[]) RETURNS BOOLEAN LANGUAGE sql IMMUTABLE AS $$
@@ -12,18 +14,14 @@ CREATE FUNCTION is_set_of_stores(scopes TEXT[]) RETURNS BOOLEAN LANGUAGE sql IMM
 $$;
 -- +goose StatementEnd
 
--- A scope is a store or environment:NAME, the name in lower case: there is one spelling.
--- +goose StatementBegin
-CREATE FUNCTION is_scope(scope TEXT) RETURNS BOOLEAN LANGUAGE sql IMMUTABLE AS $$
-  SELECT scope IN ('actions', 'codespaces', 'dependabot', 'agents')
-      OR (scope LIKE 'environment:_%' AND length(scope) <= 267 AND scope !~ '[A-Z]')
-$$;
--- +goose StatementEnd
-
+-- A set of scopes: stores, or environment:NAME with the name in lower case, its one spelling.
 -- +goose StatementBegin
 CREATE FUNCTION is_set_of_scopes(scopes TEXT[]) RETURNS BOOLEAN LANGUAGE sql IMMUTABLE AS $$
   SELECT cardinality(scopes) >= 1
-     AND cardinality(scopes) = (SELECT count(DISTINCT s) FROM unnest(scopes) AS s WHERE is_scope(s))
+     AND cardinality(scopes) = (
+       SELECT count(DISTINCT s) FROM unnest(scopes) AS s
+       WHERE s IN ('actions', 'codespaces', 'dependabot', 'agents')
+          OR (s LIKE 'environment:_%' AND length(s) <= 267 AND s !~ '[A-Z]'))
 $$;
 -- +goose StatementEnd
 
@@ -167,7 +165,7 @@ CREATE INDEX idx_secret_mappings_exclusion ON secret_mappings (project_id, is_ex
 
 CREATE TABLE secret_scope_states (
   mapping_id        UUID NOT NULL REFERENCES secret_mappings (id) ON DELETE CASCADE,
-  scope             TEXT NOT NULL CHECK (is_scope(scope)),
+  scope             TEXT NOT NULL CHECK (is_set_of_scopes(ARRAY[scope])),
   source            TEXT NOT NULL,
   value_hash        CHAR(64) NOT NULL CHECK (value_hash ~ '^[0-9a-f]{64}$'),
   hash_key_id       VARCHAR(64) NOT NULL DEFAULT '',
