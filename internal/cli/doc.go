@@ -19,8 +19,9 @@
 // would have been the answer.
 //
 // With --json stdout is one JSON document, or nothing at all when the command ended with an error;
-// stderr is then silent but for that error, as the envelope that the API answers with, on one line,
-// and for what --log-level lets through.
+// stderr is silent but for that error, as the envelope that the API answers with, on one line, and
+// for what --log-level lets through. A run that was interrupted after it had written something is
+// both: its result on stdout, and the error.
 //
 // The last line of a plan, a sync, a status and a validation is parsed by people's scripts and is
 // public; so is the JSON. Both only grow.

@@ -82,6 +82,16 @@ func (s *screen) talk(format string, args ...any) {
 	}
 }
 
+// Write is for the log: its lines stand above whatever moves.
+func (s *screen) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil {
+		return s.bar.pool.Write(line)
+	}
+	return s.err.writer.Write(line)
+}
+
 // Lipgloss looks at the stream and brings the colours down to what it can show.
 func (s stream) println(parts ...any) {
 	_, _ = lipgloss.Fprintln(s.writer, parts...)

@@ -33,17 +33,18 @@ type stageKey struct{}
 //	sim absent SCOPE NAME         check that GitHub holds nothing of that name
 //	sim forget                    count requests from here
 //	sim count writes|billed|requests|penalized N    check the count
+//	sim await writes|… N          wait until the count is reached
 //	sim token classic|fine|workflow [slug=level…]  another token, in OCTOSEAL_GITHUB_TOKEN
 //	sim app FILE [slug=level…]    a GitHub App, its key in FILE; sets OCTOSEAL_GITHUB_APP_ID
 //	sim fault KIND METHOD PATH N  N matching requests go wrong
 //	sim latency|skew DURATION
 //	sim limit writes=N penalty=DURATION
-//	sim quota N                   what is left of the hour
+//	sim quota N [DURATION]        what is left of the hour, or until then
 func sim(ts *testscript.TestScript, neg bool, args []string) {
 	st := ts.Value(stageKey{}).(*stage)
 	do := map[string]func(*testscript.TestScript, bool, []string){
 		"start": st.start, "edit": st.edit, "delete": st.remove, "value": st.value, "absent": st.absent,
-		"forget": st.forget, "count": st.count, "token": st.token, "app": st.app, "fault": st.fault,
+		"forget": st.forget, "count": st.count, "await": st.await, "token": st.token, "app": st.app, "fault": st.fault,
 		"latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
 	}[args[0]]
 	if do == nil {
@@ -111,14 +112,30 @@ func (st *stage) absent(ts *testscript.TestScript, neg bool, args []string) {
 func (st *stage) forget(*testscript.TestScript, bool, []string) { st.github.ResetRequests() }
 
 func (st *stage) count(ts *testscript.TestScript, _ bool, args []string) {
-	c := st.github.Counts()
-	got := map[string]int{"writes": c.Writes, "billed": c.Billed, "requests": c.Requests, "penalized": c.InPenalty}[args[0]]
+	got := st.counted(args[0])
 	if fmt.Sprint(got) != args[1] {
 		for _, r := range st.github.Requests() {
 			ts.Logf("%s %s: %d", r.Method, r.Path, r.Status)
 		}
 		ts.Fatalf("%d %s, want %s", got, args[0], args[1])
 	}
+}
+
+func (st *stage) counted(what string) int {
+	c := st.github.Counts()
+	return map[string]int{"writes": c.Writes, "billed": c.Billed, "requests": c.Requests, "refused": c.Refused, "penalized": c.InPenalty}[what]
+}
+
+func (st *stage) await(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for range 3000 {
+		if st.counted(args[0]) >= want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("%d %s, still awaiting %d", st.counted(args[0]), args[0], want)
 }
 
 func (st *stage) token(ts *testscript.TestScript, _ bool, args []string) {
@@ -188,7 +205,11 @@ func (st *stage) limit(ts *testscript.TestScript, _ bool, args []string) {
 func (st *stage) quota(ts *testscript.TestScript, _ bool, args []string) {
 	left, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	st.github.SetQuota(left, st.github.Now().Add(time.Hour))
+	reset := time.Hour
+	if len(args) > 1 {
+		reset = duration(ts, args[1])
+	}
+	st.github.SetQuota(left, st.github.Now().Add(reset))
 }
 
 func duration(ts *testscript.TestScript, text string) time.Duration {

@@ -26,9 +26,9 @@ func (a *app) prepare() error {
 		return err
 	}
 	options := &slog.HandlerOptions{Level: level}
-	var to slog.Handler = slog.NewTextHandler(a.Err, options)
+	var to slog.Handler = slog.NewTextHandler(a.screen, options)
 	if a.settings.logFormat == "json" {
-		to = slog.NewJSONHandler(a.Err, options)
+		to = slog.NewJSONHandler(a.screen, options)
 	}
 	a.logTo(to)
 	a.screen.quiet = a.settings.json
