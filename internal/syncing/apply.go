@@ -19,7 +19,7 @@ import (
 type step struct {
 	plan.Action
 	intent    bool // an intent is stored
-	begun     bool // a request may have left
+	sent      int  // requests that may have left
 	answered  bool // GitHub answered 2xx
 	written   github.Written
 	hash      secret.Hash
@@ -30,6 +30,9 @@ type step struct {
 }
 
 func (s *step) deletes() bool { return s.Verb == plan.Delete }
+
+// begun says whether GitHub may have heard of the step.
+func (s *step) begun() bool { return s.sent > 0 }
 
 // changes says whether the step asks GitHub for a change.
 func (s *step) changes() bool { return s.Verb.Writes() || s.deletes() }
@@ -165,7 +168,7 @@ func (w *writer) attempt(ctx context.Context, s *step) error {
 	}
 	var err error
 	if s.deletes() {
-		s.begun = true
+		s.sent++
 		s.written, err = w.hub.Delete(ctx, w.view.repo, s.Scope, s.SecretName)
 	} else {
 		err = w.put(ctx, s)
@@ -175,6 +178,7 @@ func (w *writer) attempt(ctx context.Context, s *step) error {
 		}
 	}
 	s.answered = err == nil
+	s.sent += max(0, s.written.Attempts-1)
 	return err
 }
 
@@ -193,7 +197,7 @@ func (w *writer) put(ctx context.Context, s *step) error {
 		}
 		return fault.New(fault.EncryptionFailed, fault.Context{"secretName": s.SecretName.String(), "error": err.Error()}).Because(err)
 	}
-	s.begun = true
+	s.sent++
 	s.written, err = w.hub.Put(ctx, w.view.repo, s.SecretName, box)
 	return err
 }

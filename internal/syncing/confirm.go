@@ -26,11 +26,8 @@ func (r *run) confirm(ctx context.Context) {
 		return
 	}
 	r.req.Progress(Event{Stage: Confirming})
-	if ctx.Err() != nil {
-		var stop context.CancelFunc
-		ctx, stop = r.ending(ctx)
-		defer stop()
-	}
+	ctx, stop := r.ending(ctx)
+	defer stop()
 	latest := make(map[secret.Scope]github.Listing, len(pending))
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -40,6 +40,8 @@ func (Forgetful) Standing(context.Context, uuid.UUID) (store.Standing, error) {
 
 func (Forgetful) Quotas(context.Context, uuid.UUID) ([]store.Quota, error) { return nil, nil }
 
+func (Forgetful) WritesSince(context.Context, string, time.Time) (int, error) { return 0, nil }
+
 func (Forgetful) EnsureProject(context.Context, time.Time, store.Project) (store.Project, error) {
 	return store.Project{}, errForgetful
 }

@@ -78,15 +78,21 @@ func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
 func (r *run) beat(ctx context.Context, lease *store.Lease, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(r.settings.Lease.Heartbeat)
 	defer tick.Stop()
+	last := r.now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := r.now()
-		err := lease.Heartbeat(ctx, now, r.hub.Clock().GitHub(now))
-		if err == nil || ctx.Err() != nil {
+		// The wall clock counts: a machine that was put to sleep lost its lease meanwhile.
+		now := r.now().Round(0)
+		err := r.renew(ctx, lease, now, last.Add(r.settings.Lease.Lapse).Sub(now))
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			last = now
 			continue
 		}
 		r.log.WarnContext(ctx, "lease not renewed", "project", r.project.ID, "cause", err)
@@ -97,12 +103,35 @@ func (r *run) beat(ctx context.Context, lease *store.Lease, cancel context.Cance
 	}
 }
 
+// renew beats once. A database that does not answer in what is left of the lease has lost it for us.
+func (r *run) renew(ctx context.Context, lease *store.Lease, now time.Time, left time.Duration) error {
+	ctx, stop := context.WithTimeout(ctx, left)
+	defer stop()
+	var github time.Time
+	if clock := r.hub.Clock(); clock.Known { // a guess would stay, since a run's last sign of life never goes back
+		github = clock.GitHub(now)
+	}
+	return lease.Heartbeat(ctx, now, github)
+}
+
 // endingTime bounds what a run still does after it was cancelled: recording and letting go.
 const endingTime = 5 * time.Second
 
-// ending returns a context for the last steps of a run, which a cancellation must not stop.
+// ending returns a context for the last steps of a run, which a cancellation must not cut off: it
+// ends some time after ctx does.
 func (r *run) ending(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), endingTime)
+	last, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-last.Done():
+		case <-time.After(endingTime):
+			end()
+		}
+	})
+	return last, func() {
+		stop()
+		end()
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -16,23 +16,39 @@ import (
 )
 
 // finish records what the run did, in one transaction, and sums it up. It runs to its end even
-// when the run was cancelled: what was confirmed is remembered, the rest keeps its intent.
+// when the run was cancelled: what was confirmed is remembered, the rest keeps its intent. A
+// cancellation that came too late to cut anything short is none.
 func (r *run) finish(ctx context.Context) (Result, error) {
-	cancelled := context.Cause(ctx)
-	if cancelled != nil {
-		var stop context.CancelFunc
-		ctx, stop = r.ending(ctx)
-		defer stop()
+	res, cancelled := r.result(), context.Cause(ctx)
+	if res.InStep() {
+		cancelled = nil
 	}
+	ctx, stop := r.ending(ctx)
+	defer stop()
 	r.req.Progress(Event{Stage: Recording})
-	res := r.result()
-	head, err := r.store.Record(ctx, r.now(), r.outcome(res, cancelled))
+	head, err := r.store.Record(ctx, r.now(), r.outcome(ctx, res, cancelled))
 	if err != nil {
-		return Result{}, err
+		return Result{}, r.unrecorded(ctx, err)
 	}
 	r.log.InfoContext(ctx, "run recorded", "run", r.record.ID, "project", r.project.ID, "synced", res.SyncedCount,
 		"skipped", res.SkippedCount, "errors", len(res.Errors), "head_seq", head.Seq, "head_hash", head.Hash)
 	return res, cancelled
+}
+
+// unrecorded ends a run whose outcome the database refused. Its intents stand, so the next run puts
+// right what this one wrote; its row is closed, or it would seem to be under way for good.
+func (r *run) unrecorded(ctx context.Context, why error) error {
+	f := fault.Of(why)
+	record := r.ended(store.Abandoned)
+	record.Code, record.Error, record.Writes = f.Code, f.Message, r.writes()
+	if _, err := r.store.Record(ctx, r.now(), store.Outcome{Project: r.project.ID, Actor: r.req.Actor, Lease: r.lease, Run: record}); err != nil {
+		r.log.WarnContext(ctx, "end of the run not recorded", "run", r.record.ID, "cause", err)
+	}
+	if r.writes() == 0 {
+		return why
+	}
+	return fault.New(f.Code, f.Context).Saying("%s What this run wrote is on GitHub, and not recorded.", f.Message).
+		Hinting("Run again when the database can be written: the next run settles it.").Because(why)
 }
 
 // abandon records a run that ended before it wrote anything, and returns why it ended.
@@ -73,7 +89,7 @@ func allFailed(scopes []secret.Scope) map[secret.Scope]bool {
 	return failed
 }
 
-// runScopes are the scopes the run was about.
+// runScopes are the scopes the run was about, without the stores that are not there.
 func (r *run) runScopes() []secret.Scope {
 	scopes := slices.Clone(r.req.Options.Scopes)
 	if len(scopes) == 0 {
@@ -83,11 +99,16 @@ func (r *run) runScopes() []secret.Scope {
 		scopes = append(scopes, a.Scope)
 	}
 	slices.SortFunc(scopes, secret.Scope.Compare)
-	return slices.Compact(scopes)
+	scopes = slices.Compact(scopes)
+	there := slices.DeleteFunc(slices.Clone(scopes), func(s secret.Scope) bool { return r.view.observed[s].Missing })
+	if len(there) == 0 {
+		return scopes
+	}
+	return there
 }
 
 // outcome is everything the run changes in memory.
-func (r *run) outcome(res Result, cancelled error) store.Outcome {
+func (r *run) outcome(ctx context.Context, res Result, cancelled error) store.Outcome {
 	o := store.Outcome{Project: r.project.ID, Actor: r.req.Actor, Lease: r.lease}
 	byName := r.stepsByName()
 	for _, name := range r.plan.Selected {
@@ -95,7 +116,7 @@ func (r *run) outcome(res Result, cancelled error) store.Outcome {
 	}
 	o.Events = r.events(byName, res)
 	o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
-	o.Quotas = r.quotas(context.Background())
+	o.Quotas = r.quotas(ctx)
 	o.Run = r.ended(res.state())
 	if cancelled != nil {
 		o.Run.State = store.Abandoned
@@ -114,12 +135,11 @@ func (r *run) stepsByName() map[secret.Name][]*step {
 	return m
 }
 
+// writes counts the writing requests.
 func (r *run) writes() int {
 	n := 0
 	for i := range r.steps {
-		if r.steps[i].begun {
-			n++
-		}
+		n += r.steps[i].sent
 	}
 	return n
 }
@@ -179,7 +199,7 @@ func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
 		return plan.State{}, drop
 	case s.Verb.Writes() && (s.confirmed || s.overtaken()):
 		return r.written(s), put
-	case s.begun, s.Verb == plan.Error:
+	case s.begun(), s.Verb == plan.Error, r.mayBeOurs(s, old.Intent):
 		return plan.State{}, keep // the next run settles it
 	}
 	// Nothing was sent. Whatever intent is open here, this run's or an older one's, a list has
@@ -196,6 +216,14 @@ func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
 		return plan.State{}, keep
 	}
 	return fresh, put
+}
+
+// mayBeOurs says that an interrupted run may have written what the target holds. To forget its
+// intent would make a stranger's of it.
+func (r *run) mayBeOurs(s *step, left plan.Intent) bool {
+	o, looked := r.view.observed[s.Scope]
+	at, listed := o.UpdatedAt[s.SecretName]
+	return left.Open() && (!looked || o.Failed) || listed && left.Covers(at, r.settings.window())
 }
 
 // overtaken says that our write arrived and someone else wrote over it since.
@@ -235,31 +263,67 @@ func (r *run) mappingAfter(name secret.Name, old plan.Mapping, steps []*step) st
 		}
 	}
 	if m.Status == store.Synced {
+		m.Status, m.Error = r.elsewhere(name, m, steps)
+	}
+	if m.Status == store.Synced {
 		m.LastSyncedAt = r.now()
 	}
 	return m
 }
 
+// elsewhere says how a secret stands in those of its scopes that this run was not to look at, as
+// far as the last lists and memory tell. A run for one scope must not clear a conflict in another.
+func (r *run) elsewhere(name secret.Name, m store.MappingRecord, steps []*step) (store.SyncStatus, string) {
+	status := store.Synced
+	if m.LeftAlone || len(r.req.Options.Scopes) == 0 {
+		return status, ""
+	}
+	for _, scope := range m.TargetScopes {
+		if scope == secret.Actions && r.req.Source.FromActions() || slices.ContainsFunc(steps, func(s *step) bool { return s.Scope == scope }) {
+			continue
+		}
+		state := r.memory[name].States[scope]
+		at, listed := r.lastSeen(scope).UpdatedAt[name]
+		switch {
+		case listed && !at.Equal(state.TargetUpdatedAt) && !state.Intent.Open():
+			return store.Conflict, scope.String() + ": " + plan.Drift.Explain().Words
+		case !listed || !state.Written() || !r.sameValue(name, state):
+			status = store.Pending
+		}
+	}
+	return status, ""
+}
+
+// sameValue says that a copy was written from the value that the source has now.
+func (r *run) sameValue(name secret.Name, st plan.State) bool {
+	v := r.source.Values[name]
+	if v.Hash.Seen() {
+		return v.Hash.Same(st.Hash)
+	}
+	return v.UpdatedAt.Equal(st.SourceUpdatedAt)
+}
+
 // quotas are what is known of GitHub's limits after this run. The quota called secrets has no
-// counterpart at GitHub: it is our own count of writes in the hour, against the documented 500.
+// counterpart at GitHub: it is our own count of the credential's writes, against the documented 500.
 func (r *run) quotas(ctx context.Context) []store.Quota {
 	now := r.now()
 	var out []store.Quota
-	if q := r.hub.Quota(); q.Known && q.Reset.After(now) {
-		out = append(out, store.Quota{Type: quotaCore, Remaining: q.Remaining, Limit: q.Limit, ResetAt: q.Reset, CheckedAt: now})
+	if q := r.hub.Quota(); q.Known {
+		out = append(out, store.Quota{Type: quotaCore, Remaining: q.Remaining, Limit: q.Limit, ResetAt: q.Reset.Add(-r.hub.Clock().Skew), CheckedAt: now})
 	}
-	hour := store.Quota{Type: quotaSecrets, Remaining: WritesPerHour, Limit: WritesPerHour, ResetAt: now.Add(time.Hour), CheckedAt: now}
-	known, err := r.store.Quotas(ctx, r.project.ID)
+	left, err := r.writesLeft(ctx)
 	if err != nil {
 		return out
 	}
-	for _, q := range known {
-		if q.Type == quotaSecrets && q.ResetAt.After(now) {
-			hour.Remaining, hour.ResetAt = q.Remaining, q.ResetAt
-		}
-	}
-	hour.Remaining = max(0, hour.Remaining-r.writes())
-	return append(out, hour)
+	return append(out, store.Quota{
+		Type: quotaSecrets, Remaining: max(0, left-r.writes()), Limit: WritesPerHour, ResetAt: now.Add(time.Hour), CheckedAt: now,
+	})
+}
+
+// writesLeft is how many more writes the recorded runs of this credential leave for the hour.
+func (s *Service) writesLeft(ctx context.Context) (int, error) {
+	n, err := s.store.WritesSince(ctx, s.hub.Credential().Fingerprint(), s.now().Add(-time.Hour))
+	return max(0, WritesPerHour-n), err
 }
 
 // WritesPerHour is GitHub's documented bound on requests that create content, in an hour.

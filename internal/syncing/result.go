@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/store"
 )
@@ -89,7 +90,8 @@ func (r *run) failure(s *step) *fault.Fault {
 	case s.Verb.Failed():
 		return fault.New(why.Code, about).Saying("%s", why.Words).Hinting("")
 	case s.deletes() && r.plan.Withheld:
-		return fault.New(fault.ConflictDetected, about).Saying("not deleted: %s, and more would be deleted than may be unasked", why.Words)
+		return fault.New(fault.ConflictDetected, about).Saying("not deleted: %s, and more would be deleted than may be unasked", why.Words).
+			Hinting("If these are meant to go: --allow-deletes %d.", r.plan.Summary.Delete)
 	}
 	return nil
 }
@@ -159,25 +161,33 @@ const quotaFloor = 100
 // passQuota refuses a run that would take the hourly quota under the floor, or sits it out. What is
 // not known passes: a server without quota headers has no quota.
 func (r *run) passQuota(ctx context.Context) error {
-	cost := r.plan.Cost().Requests
-	q := r.hub.Quota()
-	if cost == 0 || !q.Known || q.Remaining >= quotaFloor && q.Remaining-cost >= quotaFloor {
-		return nil
+	for {
+		cost := r.plan.Cost().Requests
+		q := r.hub.Quota()
+		if cost == 0 || !q.Known || q.Remaining-cost >= quotaFloor {
+			return nil
+		}
+		if f := overQuota(q, cost); !r.req.Wait || q.Limit-cost < quotaFloor {
+			return f
+		}
+		wait := q.Reset.Sub(r.hub.Clock().GitHub(r.now())) + time.Second
+		r.req.Progress(Event{Stage: Waiting, Detail: "the quota has " + strconv.Itoa(q.Remaining) + " requests left; going on at its reset, " + r.now().Add(wait).Local().Format(time.TimeOnly)})
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		if err := r.lookAgain(ctx); err != nil {
+			return err
+		}
+		if err := r.decide(ctx); err != nil {
+			return err
+		}
 	}
-	wait := q.Reset.Sub(r.now()) + time.Second
-	if wait <= time.Second {
-		return nil // the row is past its reset
+}
+
+func overQuota(q github.Quota, cost int) *fault.Fault {
+	f := fault.New(fault.RateLimitExhausted, fault.Context{"quotaType": quotaCore, "remaining": q.Remaining, "resetAt": q.Reset.UTC().Format(time.RFC3339), "cost": cost})
+	if q.Limit-cost < quotaFloor {
+		return f.Hinting("No reset will do: the run takes %d requests, the limit is %d an hour, and %d are left to others. Write fewer secrets at once: --secret, --only.", cost, q.Limit, quotaFloor)
 	}
-	if !r.req.Wait {
-		return fault.New(fault.RateLimitExhausted, fault.Context{"quotaType": quotaCore, "remaining": q.Remaining, "resetAt": q.Reset.UTC().Format(time.RFC3339), "cost": cost})
-	}
-	r.req.Progress(Event{Stage: Waiting, Detail: "the quota has " + strconv.Itoa(q.Remaining) + " requests left; going on at its reset, " + q.Reset.Local().Format(time.TimeOnly)})
-	if err := sleep(ctx, wait); err != nil {
-		return err
-	}
-	// The lists are old by now, and others had the time to write.
-	if err := r.look(ctx); err != nil {
-		return err
-	}
-	return r.decide(ctx)
+	return f
 }

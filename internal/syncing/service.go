@@ -46,6 +46,7 @@ type memory interface {
 	Standing(ctx context.Context, project uuid.UUID) (store.Standing, error)
 	SetScopes(ctx context.Context, now time.Time, project uuid.UUID, name secret.Name, scopes []secret.Scope) ([]secret.Scope, error)
 	Quotas(ctx context.Context, project uuid.UUID) ([]store.Quota, error)
+	WritesSince(ctx context.Context, credential string, t time.Time) (int, error)
 	AddRule(ctx context.Context, now time.Time, project *uuid.UUID, pattern, reason string, by uuid.UUID) (exclusion.Rule, error)
 	RemoveRule(ctx context.Context, project *uuid.UUID, idOrPattern string) error
 	Events(ctx context.Context, f store.Filter) (events []audit.Event, next string, err error)

@@ -8,10 +8,10 @@ import (
 )
 
 // A Source is where the values of a run come from. Known tells what can be known of them without
-// asking GitHub, and is nil when Actions itself is the source; Seal is called for each write.
+// asking GitHub, and is nil when Actions itself is the source; Seal is called for each write. A name
+// that has no usable value must stand in the options' Except: one that is not known is gone.
 type Source struct {
 	Identity string
-	Unusable []secret.Name // stand in the source without a value that can be used; left as they are
 	Known    func(secret.Hasher) map[secret.Name]plan.Value
 	Seal     func(ctx context.Context, h secret.Hasher, name secret.Name, key secret.PublicKey) (secret.Box, secret.Hash, error)
 }

@@ -102,7 +102,11 @@ func (s *Service) sumUp(ctx context.Context, project uuid.UUID, st *Status) erro
 // remaining prefers what the last answer said over what is stored; a stored row past its reset is
 // unknown, and unknown is shown as the last limit seen.
 func (s *Service) remaining(ctx context.Context, project uuid.UUID) (QuotaRemaining, error) {
-	out := QuotaRemaining{Core: math.MaxInt32, Secrets: WritesPerHour, Unlimited: true}
+	out := QuotaRemaining{Core: math.MaxInt32, Unlimited: true}
+	var err error
+	if out.Secrets, err = s.writesLeft(ctx); err != nil {
+		return out, err
+	}
 	stored, err := s.store.Quotas(ctx, project)
 	if err != nil {
 		return out, err
@@ -112,11 +116,8 @@ func (s *Service) remaining(ctx context.Context, project uuid.UUID) (QuotaRemain
 		if !q.ResetAt.After(s.now()) {
 			left = q.Limit
 		}
-		switch q.Type {
-		case quotaCore:
+		if q.Type == quotaCore {
 			out.Core, out.Unlimited = left, false
-		case quotaSecrets:
-			out.Secrets = left
 		}
 	}
 	if q := s.hub.Quota(); q.Known {

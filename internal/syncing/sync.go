@@ -232,7 +232,7 @@ func (s *Service) projectFor(r github.Repository) store.Project {
 // look observes GitHub for this run.
 func (r *run) look(ctx context.Context) error {
 	r.req.Progress(Event{Stage: Observing})
-	l := look{ref: r.req.Repo, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys()}
+	l := look{ref: r.req.Repo, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
 	v, err := r.observe(ctx, l)
 	if errors.Is(err, github.ErrReplaced) || err == nil && r.isKnown && v.repo.ID != r.project.RepositoryID {
 		return r.replaced()
@@ -269,37 +269,53 @@ func (r *run) scopes() []secret.Scope {
 	return slices.Compact(scopes)
 }
 
-// likelyKeys returns the scopes that memory already says will be written, so that their keys can
-// be fetched beside the lists. An unchanged source needs none, so an unchanged run pays for none.
-func (r *run) likelyKeys() []secret.Scope {
+// likelyKeys returns the scopes that will be written if GitHub still lists what it listed last, so
+// that their keys can be fetched beside the lists. An unchanged source needs none, so an unchanged
+// run pays for none.
+func (r *run) likelyKeys(ctx context.Context) []secret.Scope {
 	if r.req.Source.Known == nil || r.planning {
 		return nil
 	}
+	in := plan.Input{
+		Source: plan.Source{Identity: r.req.Source.Identity, Values: r.req.Source.Known(r.hasher)},
+		Memory: r.memory, Options: r.req.Options, Observed: map[secret.Scope]plan.Observation{},
+	}
+	for _, scope := range r.scopes() {
+		in.Observed[scope] = r.lastSeen(scope)
+	}
+	var err error
+	if in.Excluded, err = r.verdicts(ctx, in.Source.Values); err != nil {
+		return nil // the plan will meet it again, and say so
+	}
 	var keys []secret.Scope
-	for name, v := range r.req.Source.Known(r.hasher) {
-		scopes := r.req.Options.Default
-		if m, ok := r.memory[name]; ok {
-			scopes = m.TargetScopes
-		}
-		if len(r.req.Options.Scopes) > 0 {
-			scopes = r.req.Options.Scopes
-		}
-		for _, s := range scopes {
-			if st := r.memory[name].States[s]; !v.Hash.Same(st.Hash) {
-				keys = append(keys, s)
-			}
+	for _, a := range plan.Make(in).Actions {
+		if a.Verb.Writes() {
+			keys = append(keys, a.Scope)
 		}
 	}
 	slices.SortFunc(keys, secret.Scope.Compare)
 	return slices.Compact(keys)
 }
 
+// lastSeen is a scope as this credential saw it last. Where it never looked, what is remembered of
+// our own writes has to do; a list that is missing among others was refused or not there.
+func (r *run) lastSeen(scope secret.Scope) plan.Observation {
+	l := look{known: r.known}
+	if list := l.listing(scope.String()); list != nil {
+		return observation(*list)
+	}
+	o := plan.Observation{Missing: l.repository() != nil, UpdatedAt: map[secret.Name]time.Time{}}
+	for name, m := range r.memory {
+		if st := m.States[scope]; st.Written() {
+			o.UpdatedAt[name] = st.TargetUpdatedAt
+		}
+	}
+	return o
+}
+
 // decide makes the plan from what was seen and what is remembered.
 func (r *run) decide(ctx context.Context) error {
-	r.source = plan.Source{Identity: r.req.Source.Identity, Unusable: map[secret.Name]bool{}}
-	for _, name := range r.req.Source.Unusable {
-		r.source.Unusable[name] = true
-	}
+	r.source = plan.Source{Identity: r.req.Source.Identity}
 	r.notices = slices.Clone(r.view.notices)
 	if r.req.Source.FromActions() {
 		if err := r.fromActions(); err != nil {
@@ -308,7 +324,7 @@ func (r *run) decide(ctx context.Context) error {
 	} else {
 		r.source.Values = r.req.Source.Known(r.hasher)
 	}
-	excluded, err := r.verdicts(ctx)
+	excluded, err := r.verdicts(ctx, r.source.Values)
 	if err != nil {
 		return err
 	}
@@ -318,9 +334,7 @@ func (r *run) decide(ctx context.Context) error {
 	return nil
 }
 
-// fromActions takes the names and times of the Actions list for the source. A time within the
-// tolerance of the list's Date is remembered one second earlier: a second write in that second
-// would look the same, so the next run has to look again.
+// fromActions takes the names and times of the Actions list for the source.
 func (r *run) fromActions() error {
 	o := r.view.observed[secret.Actions]
 	if o.Failed || o.Missing {
@@ -331,10 +345,8 @@ func (r *run) fromActions() error {
 		known = r.req.Source.Known(r.hasher)
 	}
 	r.source.Values = make(map[secret.Name]plan.Value, len(o.UpdatedAt))
-	for name, at := range o.UpdatedAt {
-		if o.Date.Sub(at) <= plan.Tolerance {
-			at = at.Add(-time.Second)
-		}
+	for name := range o.UpdatedAt {
+		at, _ := o.SourceTime(name)
 		r.source.Values[name] = plan.Value{Hash: known[name].Hash, UpdatedAt: at}
 	}
 	r.source.Organisation = map[secret.Name]bool{}
@@ -349,12 +361,12 @@ func (r *run) fromActions() error {
 
 // verdicts asks the rules about every name of the source and of memory. Rules that cannot be read
 // or that time out end the run: nothing is written when in doubt about a pattern.
-func (r *run) verdicts(ctx context.Context) (map[secret.Name]plan.Exclusion, error) {
+func (r *run) verdicts(ctx context.Context, values map[secret.Name]plan.Value) (map[secret.Name]plan.Exclusion, error) {
 	rules, err := r.store.Rules(ctx, r.project.ID)
 	if err != nil {
 		return nil, err
 	}
-	names := slices.Concat(slices.Collect(maps.Keys(r.source.Values)), slices.Collect(maps.Keys(r.memory)), r.req.Options.Names)
+	names := slices.Concat(slices.Collect(maps.Keys(values)), slices.Collect(maps.Keys(r.memory)), r.req.Options.Names)
 	return Excluded(ctx, rules, names)
 }
 
@@ -386,9 +398,23 @@ func (r *run) ask(ctx context.Context) error {
 		r.req.Options.Adopt = d.Adopt
 	}
 	if r.now().Sub(asked) > time.Second {
-		if err := r.look(ctx); err != nil {
+		if err := r.lookAgain(ctx); err != nil {
 			return err
 		}
 	}
 	return r.decide(ctx)
+}
+
+// lookAgain renews what the run knows after it waited for somebody: others had the time to write,
+// and to say where a secret belongs. The lists of the first look make the second one cheap.
+func (r *run) lookAgain(ctx context.Context) error {
+	r.known = map[string]json.RawMessage{}
+	for _, l := range r.view.stored(r.hub.Credential().Fingerprint()) {
+		r.known[l.Kind] = l.Content
+	}
+	var err error
+	if r.memory, err = r.store.Memory(ctx, r.project.ID); err != nil {
+		return err
+	}
+	return r.look(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,11 +37,18 @@ type world struct {
 	db  *store.Store
 	svc *syncing.Service
 	log bytes.Buffer
+
+	token string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, sim: githubsim.New(githubsim.Config{})}
+	return newWorldOf(t, githubsim.Config{})
+}
+
+func newWorldOf(t *testing.T, c githubsim.Config) *world {
+	t.Helper()
+	w := &world{t: t, sim: githubsim.New(c)}
 	w.sim.AddRepository(githubsim.Repository{FullName: repo})
 	w.url = conform.Server(t, w.sim)
 	db, err := store.Open(t.Context(), store.Config{DSN: "sqlite::memory:"})
@@ -49,12 +57,13 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
-	w.svc = w.service(w.sim.AddToken(githubsim.Token{}))
+	w.token = w.sim.AddToken(githubsim.Token{})
+	w.svc = w.service(w.token)
 	return w
 }
 
-// service returns another process's service on the same GitHub and database.
-func (w *world) service(token string) *syncing.Service {
+// service returns another process's service on the same GitHub and database, changed as told.
+func (w *world) service(token string, change ...func(*syncing.Config)) *syncing.Service {
 	w.t.Helper()
 	client, err := github.New(github.Config{
 		BaseURL: w.url, Credential: github.Token(token, "the test's token"),
@@ -66,13 +75,53 @@ func (w *world) service(token string) *syncing.Service {
 	}
 	w.t.Cleanup(client.CloseIdle)
 	host, _ := url.Parse(w.url)
-	return syncing.New(syncing.Config{
+	c := syncing.Config{
 		GitHub: client, Store: w.db, APIHost: host.Host, Holder: "test",
 		Settings: syncing.Settings{
 			Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
 			Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},
 		},
-	})
+	}
+	for _, ch := range change {
+		ch(&c)
+	}
+	return syncing.New(c)
+}
+
+// project is the one of the world's repository.
+func (w *world) project() store.Project {
+	w.t.Helper()
+	host, _ := url.Parse(w.url)
+	owner, name, _ := strings.Cut(repo, "/")
+	p, found, err := w.db.FindProject(context.Background(), host.Host, owner, name)
+	if err != nil || !found {
+		w.t.Fatalf("project: %v, found %v", err, found)
+	}
+	return p
+}
+
+// mapping returns what is stored of one secret.
+func (w *world) mapping(name string) (store.MappingRow, bool) {
+	w.t.Helper()
+	rows, err := w.db.Details(context.Background(), w.project().ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	i := slices.IndexFunc(rows, func(r store.MappingRow) bool { return r.Name.String() == name })
+	if i < 0 {
+		return store.MappingRow{}, false
+	}
+	return rows[i], true
+}
+
+// lastRun is the newest run as it is stored.
+func (w *world) lastRun() store.Run {
+	w.t.Helper()
+	runs, err := w.db.LastRuns(context.Background(), w.project().ID, 1)
+	if err != nil || len(runs) == 0 {
+		w.t.Fatalf("runs: %v, %d of them", err, len(runs))
+	}
+	return runs[0]
 }
 
 // values is a source's content as a test writes it.
@@ -129,18 +178,26 @@ func (w *world) sync(v values, change ...func(*syncing.Request)) syncing.Result 
 	return res
 }
 
-// counts: every selected secret is synced, skipped, or among the errors, and in one of them only.
+// counts: every selected secret is synced, skipped, or among the errors, and in one of them only;
+// and what is stored of the run says the same.
 func (w *world) counts(res syncing.Result) {
 	w.t.Helper()
-	selected, wrong := map[string]bool{}, map[string]bool{}
-	for _, a := range res.Actions {
-		selected[a.SecretName.String()] = true
-	}
+	wrong, acted := map[string]bool{}, map[string]bool{}
 	for _, e := range res.Errors {
 		wrong[e.SecretName] = true
 	}
-	if got := res.SyncedCount + res.SkippedCount + len(wrong); got < len(selected) {
-		w.t.Errorf("synced %d + skipped %d + wrong %d do not make %d selected", res.SyncedCount, res.SkippedCount, len(wrong), len(selected))
+	for _, a := range res.Actions {
+		acted[a.SecretName.String()] = true
+	}
+	run, found, err := w.db.Run(context.Background(), res.CorrelationID)
+	if err != nil || !found {
+		w.t.Fatalf("run %s: %v, found %v", res.CorrelationID, err, found)
+	}
+	if res.SyncedCount+res.SkippedCount+len(wrong) != run.Total || len(acted) > run.Total {
+		w.t.Errorf("synced %d + skipped %d + wrong %d do not make %d selected, %d acted on", res.SyncedCount, res.SkippedCount, len(wrong), run.Total, len(acted))
+	}
+	if run.Synced != res.SyncedCount || run.Skipped != res.SkippedCount || run.Failed != len(wrong) {
+		w.t.Errorf("the run is stored as %d, %d, %d, not %d, %d, %d", run.Synced, run.Skipped, run.Failed, res.SyncedCount, res.SkippedCount, len(wrong))
 	}
 }
 
