@@ -77,14 +77,13 @@ type Lease struct {
 // holder is dead, and only the grace has to pass. A holder that could not have the lock (its
 // predecessor hangs and still has it) is judged by its heartbeat alone.
 func (s *Store) Acquire(ctx context.Context, now time.Time, r LeaseRequest) (*Lease, error) {
-	now = stamp(now)
 	l := &Lease{Project: r.Project, Run: r.Run, Times: r.Times.orDefaults(), store: s, id: uuid.New(), beat: now}
 	if s.path != "" {
 		// Any answer but a lock means judging by heartbeats alone.
 		l.lock, _ = tryLock(s.path + "." + r.Project.String() + ".lock")
 	}
 	err := s.write(ctx, "lease of project "+r.Project.String(), func(tx *sql.Tx) error {
-		return l.take(ctx, tx, now, r.Holder)
+		return l.take(ctx, tx, stamp(now), r.Holder)
 	})
 	if err != nil {
 		l.unlock()
@@ -175,7 +174,10 @@ func (l *Lease) Heartbeat(ctx context.Context, now, githubNow time.Time) error {
 func (l *Lease) Check(now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lost || !now.Before(l.beat.Add(l.Times.Lapse)) {
+	end := l.beat.Add(l.Times.Lapse)
+	// Without its monotonic part a time says how long the machine slept; with it, how long it was
+	// awake when someone set its clock back. Whichever is later is believed.
+	if l.lost || !now.Before(end) || !now.Round(0).Before(end.Round(0)) {
 		return ErrLeaseLost
 	}
 	return nil

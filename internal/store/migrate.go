@@ -47,7 +47,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	case version == 0 && cfg.ReadOnly:
 		return ErrNoDatabase
 	case version < schemaVersion && cfg.ReadOnly:
-		return s.unusableVersion(version, "Run octoseal migrate, or any command that writes: it brings the database up to date.")
+		return s.unusableVersion(version, "Any command that writes brings it up to date, octoseal sync for one.")
 	case version < schemaVersion:
 		if err := s.migrate(ctx, cfg.Now()); err != nil {
 			return err
