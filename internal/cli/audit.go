@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	return group(&cobra.Command{Use: "audit", Short: "Read the record of what was done, and check that it was not rewritten"},
+	return group(&cobra.Command{Use: "audit", Short: "Read the record of what was done, and verify it"},
 		a.auditList(), a.auditVerify())
 }
 

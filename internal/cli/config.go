@@ -73,7 +73,7 @@ func (a *app) variables(flags *pflag.FlagSet) layer {
 }
 
 // isSetting leaves out the flags that ask for something else than the command's work.
-func isSetting(flag string) bool { return flag != "help" && flag != "config" }
+func isSetting(flag string) bool { return flag != "help" && flag != "version" && flag != "config" }
 
 // file reads the settings file, if there is one.
 func (a *app) file(flags *pflag.FlagSet, root *cobra.Command) (l layer, name string, err error) {
@@ -152,6 +152,9 @@ func (a *app) guard(l layer, file string, flags *pflag.FlagSet) error {
 	}
 	if from, _ := l["from"].(string); strings.HasPrefix(from, "exec:") && !overruled("from") {
 		return refuse("from", "it names a command to run")
+	}
+	if database, _ := l["database"].(string); strings.Contains(database, "://") && !overruled("database") {
+		return refuse("database", "it says where names and hashes are sent")
 	}
 	return nil
 }

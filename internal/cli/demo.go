@@ -20,7 +20,7 @@ func (a *app) demoCommand() *cobra.Command {
 	var exit bool
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show it all on a simulated GitHub; needs nothing and touches nothing",
+		Short: "Show it all on a simulated GitHub, touching nothing",
 		Long: "Demo starts a simulated GitHub on this machine, with a repository that people have worked in\n" +
 			"for years, and runs the commands that bring it in step. The simulator then stays up to play\n" +
 			"with, until Ctrl-C. Nothing outside of a temporary folder is touched.",

@@ -41,5 +41,6 @@
 // (github-api-url). Flag beats variable beats file; an empty variable is none. The file is the one
 // that --config names, or octoseal.yaml in the working directory. A file that merely lies there may
 // have come with a clone, so it may not say where a credential is sent (github-api-url, but for
-// loopback) nor what is run (from: exec:…); one that --config names may.
+// loopback), where names and hashes are (database: postgres://…), nor what is run (from: exec:…);
+// one that --config names may.
 package cli

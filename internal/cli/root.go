@@ -27,8 +27,8 @@ func (a *app) root() *cobra.Command {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: name}
 	}
 	root.SetUsageTemplate(usageTemplate)
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // --help is the one way
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.Version = version()
+	root.SetVersionTemplate("octoseal {{.Version}}\n")
 	a.settings.register(root.PersistentFlags())
 	root.AddGroup(
 		&cobra.Group{ID: "keep", Title: "Keeping in step:"},
@@ -42,6 +42,7 @@ func (a *app) root() *cobra.Command {
 		in("rule", a.scopesCommand()), in("rule", a.exclusionsCommand()),
 		in("help", a.demoCommand()), in("help", a.doctorCommand()), in("help", a.versionCommand()),
 	)
+	root.SetHelpCommandGroupID("help")
 	root.SetCompletionCommandGroupID("help")
 	return root
 }
