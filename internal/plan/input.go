@@ -90,10 +90,16 @@ type Intent struct {
 	At    time.Time // GitHub's clock when the first of them was stored
 	Run   string
 	Alive time.Time // GitHub's clock at the last heartbeat of its run
-	// Source is being written from: "-" when it has no identity, "several" when a run of another
-	// source took an intent over. Empty means the State's.
+	// Source is being written from: NoIdentity, or SeveralSources when a run of another source took
+	// an intent over. Empty means the State's.
 	Source string
 }
+
+// What stands for the identity of an intent's source when there is not exactly one.
+const (
+	NoIdentity     = "-"
+	SeveralSources = "several"
+)
 
 // Open says whether there is an intent.
 func (i Intent) Open() bool { return !i.At.IsZero() }

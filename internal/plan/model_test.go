@@ -144,7 +144,7 @@ func (w *world) run(a attempt) plan.Plan {
 // openIntents notes what is about to be done. An intent over an open one that covers what is listed
 // keeps the first's time, and its source only if it is the same; of one that does not, nothing came.
 func (w *world) openIntents(a attempt, steps []plan.Action, p plan.Plan) {
-	by := cmp.Or(a.source, "-")
+	by := cmp.Or(a.source, plan.NoIdentity)
 	for _, s := range steps {
 		m, ok := w.memory[s.SecretName]
 		if !ok {
@@ -159,7 +159,7 @@ func (w *world) openIntents(a attempt, steps []plan.Action, p plan.Plan) {
 		if !i.Covers(c.at, window) {
 			*i = plan.Intent{At: w.now, Source: by}
 		} else if i.Source != by {
-			i.Source = "several"
+			i.Source = plan.SeveralSources
 		}
 		m.States[s.Scope] = st
 	}

@@ -51,6 +51,7 @@ type stateRow struct {
 	WrittenAt       time.Time    `db:"written_at"`
 	IntentAt        time.Time    `db:"intent_at"`
 	IntentRun       uuid.UUID    `db:"intent_run"`
+	IntentSource    *string      `db:"intent_source"`
 }
 
 // A rememberedState is a state with the last sign of life of the run that intends something there.
@@ -69,7 +70,7 @@ func (r rememberedState) state() (plan.State, error) {
 		WrittenAt:       r.WrittenAt,
 	}
 	if !r.IntentAt.IsZero() {
-		st.Intent = plan.Intent{At: r.IntentAt, Run: r.IntentRun.String(), Alive: r.AliveAt}
+		st.Intent = plan.Intent{At: r.IntentAt, Run: r.IntentRun.String(), Alive: r.AliveAt, Source: *r.IntentSource}
 		if st.Intent.Alive.Before(st.Intent.At) {
 			st.Intent.Alive = st.Intent.At
 		}

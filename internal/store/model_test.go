@@ -130,12 +130,15 @@ func (m *model) mapping(name secret.Name, targets []secret.Scope) plan.Mapping {
 func (m *model) intend(t *rapid.T) {
 	run := m.atWork(t)
 	in := store.Intents{
-		Project: m.project.ID, Run: run, At: m.now, Source: aSource.Draw(t, "source"), Scopes: map[secret.Name][]secret.Scope{},
+		Project: m.project.ID, Run: run, At: m.now, Source: aSource.Draw(t, "source"),
+		Scopes: map[secret.Name][]secret.Scope{}, Covered: map[store.Target]bool{},
 	}
 	for _, name := range rapid.SliceOfNDistinct(aName, 1, len(names), rapid.ID[secret.Name]).Draw(t, "names") {
 		in.Scopes[name] = someTo.Draw(t, "to")
 		for _, scope := range someTo.Draw(t, "scopes") {
-			in.Targets = append(in.Targets, store.Target{Name: name, Scope: scope})
+			target := store.Target{Name: name, Scope: scope}
+			in.Targets = append(in.Targets, target)
+			in.Covered[target] = rapid.Bool().Draw(t, "covered")
 		}
 	}
 	if err := m.store.OpenIntents(t.Context(), m.now, in); err != nil {
@@ -146,12 +149,19 @@ func (m *model) intend(t *rapid.T) {
 	}
 	for _, target := range in.Targets {
 		states := m.mapping(target.Name, in.Scopes[target.Name]).States
-		st := states[target.Scope]
-		if !st.Written() {
-			st.Source = in.Source
+		st, found := states[target.Scope]
+		by := in.Source
+		if by == "" {
+			by = plan.NoIdentity
 		}
-		if !st.Intent.Open() {
-			st.Intent.At = in.At
+		switch {
+		case !found || !in.Covered[target] && !st.Written():
+			st.Source = in.Source
+			fallthrough
+		case !in.Covered[target] || !st.Intent.Open():
+			st.Intent = plan.Intent{At: in.At, Source: by}
+		case st.Intent.Source != by:
+			st.Intent.Source = plan.SeveralSources
 		}
 		st.Intent.Run = run.String()
 		states[target.Scope] = st

@@ -202,5 +202,5 @@ func (o Outcome) rememberStates(ctx context.Context, tx *sql.Tx, byName map[secr
 	if err := insert(ctx, tx, "secret_scope_states", replace, open...); err != nil {
 		return err
 	}
-	return insert(ctx, tx, "secret_scope_states", replace+", intent_at = NULL, intent_run = NULL", settled...)
+	return insert(ctx, tx, "secret_scope_states", replace+", intent_at = NULL, intent_run = NULL, intent_source = NULL", settled...)
 }

@@ -160,9 +160,11 @@ func (w *world) modelTables(mapping string, run uuid.UUID) []table {
 			"mapping_id": mapping, "scope": "codespaces", "source": "file:/.env", "value_hash": goodHash, "hash_key_id": "",
 			"target_updated_at": w.now, "source_updated_at": w.now, "written_at": w.now,
 		},
-		also: join(each("scope", "agents", "environment:production", "environment:{\"odd\"}"), []row{{"intent_at": w.now, "intent_run": run}}),
+		also: join(each("scope", "agents", "environment:production", "environment:{\"odd\"}"), []row{{"intent_at": w.now, "intent_run": run, "intent_source": "-"}}),
 		refused: join(each("scope", "", "nowhere", "environment:", "environment:Production", "environment"), each("value_hash", badHash...),
-			[]row{{"intent_at": w.now}, {"intent_run": run}, {"intent_at": w.now, "intent_run": uuid.New()}, {"mapping_id": uuid.New()}}),
+			[]row{{"intent_at": w.now}, {"intent_run": run}, {"intent_source": "-"}, {"intent_at": w.now, "intent_run": run},
+				{"intent_at": w.now, "intent_run": run, "intent_source": ""},
+				{"intent_at": w.now, "intent_run": uuid.New(), "intent_source": "-"}, {"mapping_id": uuid.New()}}),
 	}, w.configs(with), w.events(run), {
 		name: "secret_exclusion_patterns",
 		good: with(row{"id": uuid.New(), "project_id": w.project.ID, "pattern": "^X", "reason": "y", "is_global": false, "created_by": store.Local}),

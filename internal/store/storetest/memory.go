@@ -114,7 +114,7 @@ func intents(w *world) {
 	})
 	first, github := w.begin(), w.now.Add(time.Second)
 	w.open(first, github, "file:new", store.Target{Name: alpha, Scope: secret.Codespaces}, store.Target{Name: beta, Scope: secret.Dependabot})
-	intent := plan.Intent{At: micro(github), Run: first.ID.String(), Alive: micro(github)}
+	intent := plan.Intent{At: micro(github), Run: first.ID.String(), Alive: micro(github), Source: "file:new"}
 	w.same("opened", w.memory(), map[secret.Name]plan.Mapping{
 		alpha: {TargetScopes: []secret.Scope{secret.Codespaces}, States: map[secret.Scope]plan.State{secret.Codespaces: {
 			Source: "file:old", Hash: hashOf("1"), TargetUpdatedAt: micro(written), WrittenAt: micro(written), Intent: intent,
@@ -124,8 +124,9 @@ func intents(w *world) {
 		}},
 	})
 
-	// The run lives on, and dies. The next one intends the same again: what the first may have
-	// written is still covered, and the second one's life is what counts.
+	// The run lives on, and dies. The next one intends the same again. Where the first may have
+	// written it stays covered, and by whom is not certain; the second one's life is what counts.
+	// Where nothing came of the first, what is listed is somebody else's, and the second starts anew.
 	lease, err := w.store.Acquire(w.ctx, w.now, store.LeaseRequest{Project: w.project.ID, Run: first.ID})
 	w.check(err)
 	w.check(lease.Heartbeat(w.ctx, w.now.Add(5*time.Second), github.Add(5*time.Second)))
@@ -134,10 +135,17 @@ func intents(w *world) {
 	w.same("alive still", w.memory()[beta].States[secret.Dependabot].Intent.Alive, micro(github.Add(5*time.Second)))
 	w.check(lease.Release(w.ctx))
 	second, later := w.begin(), github.Add(time.Minute)
-	w.open(second, later, "file:third", store.Target{Name: beta, Scope: secret.Dependabot})
-	state := w.memory()[beta].States[secret.Dependabot]
-	w.same("opened again", state, plan.State{
-		Source: "file:third", Intent: plan.Intent{At: micro(github), Run: second.ID.String(), Alive: micro(later)},
+	target := store.Target{Name: beta, Scope: secret.Dependabot}
+	again := store.Intents{
+		Project: w.project.ID, Run: second.ID, At: later, Source: "file:third", Targets: []store.Target{target}, Covered: map[store.Target]bool{target: true},
+	}
+	w.check(w.store.OpenIntents(w.ctx, w.now, again))
+	w.same("opened over one that covers", w.memory()[beta].States[secret.Dependabot], plan.State{
+		Source: "file:new", Intent: plan.Intent{At: micro(github), Run: second.ID.String(), Alive: micro(later), Source: plan.SeveralSources},
+	})
+	w.open(second, later, "", target)
+	w.same("opened over one of which nothing came", w.memory()[beta].States[secret.Dependabot], plan.State{
+		Source: "", Intent: plan.Intent{At: micro(later), Run: second.ID.String(), Alive: micro(later), Source: plan.NoIdentity},
 	})
 
 	w.record(second, store.Outcome{

@@ -174,8 +174,10 @@ CREATE TABLE secret_scope_states (
   written_at        TIMESTAMPTZ,
   intent_at         TIMESTAMPTZ,
   intent_run        UUID REFERENCES sync_runs (id) ON DELETE RESTRICT,
+  intent_source     TEXT CHECK (intent_source <> ''), -- being written from: an identity, - for none, or several
   PRIMARY KEY (mapping_id, scope),
-  CHECK ((intent_at IS NULL) = (intent_run IS NULL))
+  CHECK ((intent_at IS NULL) = (intent_run IS NULL)),
+  CHECK ((intent_at IS NULL) = (intent_source IS NULL))
 );
 CREATE INDEX idx_secret_scope_states_intent ON secret_scope_states (intent_run) WHERE intent_run IS NOT NULL;
 

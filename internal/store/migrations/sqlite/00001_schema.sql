@@ -160,8 +160,10 @@ CREATE TABLE secret_scope_states (
   written_at        timestamp CHECK (typeof(written_at) IN ('integer', 'null')),
   intent_at         timestamp CHECK (typeof(intent_at) IN ('integer', 'null')),
   intent_run        TEXT REFERENCES sync_runs (id) ON DELETE RESTRICT,
+  intent_source     TEXT CHECK (intent_source <> ''), -- being written from: an identity, - for none, or several
   PRIMARY KEY (mapping_id, scope),
-  CHECK ((intent_at IS NULL) = (intent_run IS NULL))
+  CHECK ((intent_at IS NULL) = (intent_run IS NULL)),
+  CHECK ((intent_at IS NULL) = (intent_source IS NULL))
 );
 CREATE INDEX idx_secret_scope_states_intent ON secret_scope_states (intent_run) WHERE intent_run IS NOT NULL;
 
