@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/octoseal/octoseal/internal/fault"
-	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/source"
 	"github.com/octoseal/octoseal/internal/syncing"
@@ -106,15 +105,13 @@ func (in *input) countExcluded(names []string) {
 	}
 }
 
-// limit keeps the names that were left out from looking like names that are gone: what has no usable
-// value in the source is not deleted from the targets.
-func (in *input) limit(o *plan.Options) {
-	for _, n := range in.withheld {
-		o.Except = append(o.Except, n.String())
-	}
+// local is the source of the run. What was left out for want of a usable value still stands in it,
+// and is not taken for gone.
+func (in *input) local() syncing.Source {
+	src := syncing.Local(in.source.Identity(), in.values)
+	src.Unusable = in.withheld
+	return src
 }
-
-func (in *input) local() syncing.Source { return syncing.Local(in.source.Identity(), in.values) }
 
 // zero overwrites the values once they are not needed any more.
 func (in *input) zero() {

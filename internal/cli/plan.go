@@ -74,7 +74,6 @@ func (a *app) begin(ctx context.Context, sel selection, w want) (*session, *inpu
 		in.zero()
 		return nil, nil, none, err
 	}
-	in.limit(&options)
 	a.screen.talk("using %s for %s at %s", s.client.Credential(), s.repo, s.api.host())
 	return s, in, syncing.Request{
 		Repo: s.repo, Actor: store.Local, Trigger: store.Manual, Source: in.local(), Options: options, Wait: a.settings.wait,

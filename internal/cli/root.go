@@ -39,7 +39,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		in("keep", a.planCommand()), in("keep", a.syncCommand()), in("keep", a.setCommand()),
 		in("look", a.statusCommand()), in("look", a.validateCommand()), in("look", a.auditCommand()), in("look", a.quotaCommand()),
-		in("rule", a.scopesCommand()), in("rule", a.exclusionsCommand()),
+		in("rule", a.scopesCommand()), in("rule", a.exclusionsCommand()), in("rule", a.projectCommand()),
 		in("help", a.demoCommand()), in("help", a.doctorCommand()), in("help", a.versionCommand()),
 	)
 	root.SetHelpCommandGroupID("help")

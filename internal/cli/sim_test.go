@@ -29,6 +29,7 @@ type stageKey struct{}
 //	sim start [seeded|enterprise|without=SCOPE]   a GitHub; sets $URL and a token that may do everything
 //	sim edit SCOPE NAME VALUE     somebody sets a secret by hand, a minute later
 //	sim delete SCOPE NAME         somebody deletes one
+//	sim remake                    somebody deletes the repository and makes another of that name
 //	sim value SCOPE NAME VALUE    check what GitHub holds; ! sim value … that it does not
 //	sim absent SCOPE NAME         check that GitHub holds nothing of that name
 //	sim forget                    count requests from here
@@ -43,7 +44,7 @@ type stageKey struct{}
 func sim(ts *testscript.TestScript, neg bool, args []string) {
 	st := ts.Value(stageKey{}).(*stage)
 	do := map[string]func(*testscript.TestScript, bool, []string){
-		"start": st.start, "edit": st.edit, "delete": st.remove, "value": st.value, "absent": st.absent,
+		"start": st.start, "edit": st.edit, "delete": st.remove, "remake": st.remake, "value": st.value, "absent": st.absent,
 		"forget": st.forget, "count": st.count, "await": st.await, "token": st.token, "app": st.app, "fault": st.fault,
 		"latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
 	}[args[0]]
@@ -93,6 +94,12 @@ func (st *stage) remove(ts *testscript.TestScript, _ bool, args []string) {
 	if !st.github.DeleteSecret(widgets, args[0], args[1]) {
 		ts.Fatalf("%s has no %s to delete", args[0], args[1])
 	}
+}
+
+// remake deletes the repository and makes another under its name.
+func (st *stage) remake(*testscript.TestScript, bool, []string) {
+	st.github.DeleteRepository(widgets)
+	st.github.AddRepository(githubsim.Repository{FullName: widgets, Private: true})
 }
 
 func (st *stage) value(ts *testscript.TestScript, neg bool, args []string) {

@@ -25,7 +25,7 @@ const ActionsSource = "actions"
 // A Source is what the values come from, without the values.
 type Source struct {
 	Identity     string                // design.md §2; empty for stdin, which has none and never deletes
-	Values       map[secret.Name]Value // a name whose value is unusable is not absent: leave it out with Except
+	Values       map[secret.Name]Value // by name; one that is neither here nor Unusable is gone
 	Organisation map[secret.Name]bool  // names visible to the repository as organisation secrets
 	// Unusable names stand in the source without a value that can be used. They are not looked at:
 	// a value that is empty or misspelt is no wish to delete.

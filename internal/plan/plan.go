@@ -171,7 +171,8 @@ func (in *Input) look() look {
 }
 
 // selected returns the names the run is about, in order: those that the source has or a mapping
-// remembers, narrowed by the options, and those asked for by name whether anyone has them or not.
+// remembers, narrowed by the options, and those asked for by name whether anyone has them or not. A
+// name without a usable value is none of them.
 func (l look) selected() []secret.Name {
 	names := make([]secret.Name, 0, max(len(l.Source.Values), len(l.Memory))+len(l.named))
 	for n := range l.named {
@@ -186,6 +187,9 @@ func (l look) selected() []secret.Name {
 		if _, twice := l.Source.Values[n]; !twice && !l.named[n] && l.selects(n) {
 			names = append(names, n)
 		}
+	}
+	if len(l.Source.Unusable) > 0 {
+		names = slices.DeleteFunc(names, func(n secret.Name) bool { return l.Source.Unusable[n] })
 	}
 	slices.SortFunc(names, secret.Name.Compare)
 	return names

@@ -8,10 +8,12 @@ import (
 )
 
 // A Source is where the values of a run come from. Known tells what can be known of them without
-// asking GitHub, and is nil when Actions itself is the source; Seal is called for each write. A name
-// that has no usable value must stand in the options' Except: one that is not known is gone.
+// asking GitHub, and is nil when Actions itself is the source; Seal is called for each write. Unusable
+// names stand in the source without a value that can be used: they are left as they are, since one
+// that is not known at all is gone.
 type Source struct {
 	Identity string
+	Unusable []secret.Name
 	Known    func(secret.Hasher) map[secret.Name]plan.Value
 	Seal     func(ctx context.Context, h secret.Hasher, name secret.Name, key secret.PublicKey) (secret.Box, secret.Hash, error)
 }

@@ -315,7 +315,10 @@ func (r *run) lastSeen(scope secret.Scope) plan.Observation {
 
 // decide makes the plan from what was seen and what is remembered.
 func (r *run) decide(ctx context.Context) error {
-	r.source = plan.Source{Identity: r.req.Source.Identity}
+	r.source = plan.Source{Identity: r.req.Source.Identity, Unusable: map[secret.Name]bool{}}
+	for _, name := range r.req.Source.Unusable {
+		r.source.Unusable[name] = true
+	}
 	r.notices = slices.Clone(r.view.notices)
 	if r.req.Source.FromActions() {
 		if err := r.fromActions(); err != nil {

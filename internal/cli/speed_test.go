@@ -1,4 +1,6 @@
-package main_test
+//go:build unix
+
+package cli_test
 
 import (
 	"bytes"
@@ -30,15 +32,15 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "octoseal")
-	out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "github.com/octoseal/octoseal/cmd/octoseal").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return bin, nil
 })
 
-// A bench is one machine: a simulated GitHub, a database, a .env.
-type bench struct {
+// A machine is what octoseal runs on: a simulated GitHub, a database, a .env.
+type machine struct {
 	b     *testing.B
 	sim   *githubsim.GitHub
 	url   string
@@ -46,9 +48,9 @@ type bench struct {
 	token string
 }
 
-func newBench(b *testing.B, secrets int) *bench {
+func newMachine(b *testing.B, secrets int) *machine {
 	b.Helper()
-	m := &bench{b: b, sim: githubsim.New(githubsim.Config{}), dir: b.TempDir()}
+	m := &machine{b: b, sim: githubsim.New(githubsim.Config{}), dir: b.TempDir()}
 	m.sim.AddRepository(githubsim.Repository{FullName: "acme/widgets"})
 	m.token = m.sim.AddToken(githubsim.Token{})
 	srv := httptest.NewServer(m.sim)
@@ -58,7 +60,7 @@ func newBench(b *testing.B, secrets int) *bench {
 	return m
 }
 
-func (m *bench) write(secrets int, generation string) {
+func (m *machine) write(secrets int, generation string) {
 	m.b.Helper()
 	var env strings.Builder
 	for i := range secrets {
@@ -85,7 +87,7 @@ type process struct {
 	}
 }
 
-func (m *bench) run(args ...string) process {
+func (m *machine) run(args ...string) process {
 	m.b.Helper()
 	bin, err := binary()
 	if err != nil {
@@ -120,7 +122,7 @@ func (m *bench) run(args ...string) process {
 }
 
 // right says that every scope holds every value of the .env.
-func (m *bench) right(secrets int, scopes ...string) int {
+func (m *machine) right(secrets int, scopes ...string) int {
 	n := 0
 	for _, scope := range scopes {
 		for _, s := range m.sim.Secrets("acme/widgets", scope) {
@@ -139,7 +141,7 @@ func BenchmarkFirstSync(b *testing.B) {
 		b.Run(fmt.Sprintf("concurrency=%d", concurrency), func(b *testing.B) {
 			var wall, first, rss, requests float64
 			for b.Loop() {
-				m := newBench(b, 50)
+				m := newMachine(b, 50)
 				m.sim.SetFaults(githubsim.Faults{Latency: latency})
 				p := m.run("sync", "--from", ".env", "--scopes", "codespaces,dependabot", "--concurrency", fmt.Sprint(concurrency), "--yes", "--json")
 				c := m.sim.Counts()
@@ -171,7 +173,7 @@ func BenchmarkSecondSync(b *testing.B) {
 			var wall, first, rss float64
 			var counts githubsim.Counts
 			for b.Loop() {
-				m := newBench(b, 50)
+				m := newMachine(b, 50)
 				m.run("sync", "--from", ".env", "--scopes", "codespaces,dependabot", "--yes")
 				m.write(50, c.generation)
 				m.sim.SetFaults(githubsim.Faults{Latency: latency})
@@ -209,7 +211,7 @@ func BenchmarkLimits(b *testing.B) {
 			var counts githubsim.Counts
 			right := 0
 			for b.Loop() {
-				m := newBench(b, c.secrets)
+				m := newMachine(b, c.secrets)
 				m.sim.SetFaults(githubsim.Faults{Latency: latency})
 				m.sim.SetLimits(c.limits)
 				p := m.run("sync", "--from", ".env", "--scopes", "codespaces,dependabot", "--yes", "--json")
@@ -230,7 +232,7 @@ func BenchmarkLimits(b *testing.B) {
 func BenchmarkFailures(b *testing.B) {
 	var right, writes, applied float64
 	for b.Loop() {
-		m := newBench(b, 50)
+		m := newMachine(b, 50)
 		m.sim.SetFaults(githubsim.Faults{Seed: uint64(b.N), Failures: []githubsim.Failure{{Rate: 0.02}}})
 		m.run("sync", "--from", ".env", "--scopes", "codespaces,dependabot", "--yes", "--json")
 		right += float64(m.right(50, "codespaces", "dependabot"))
