@@ -1,6 +1,7 @@
 package github
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -226,7 +227,7 @@ func scopesOf(h http.Header) (map[string]bool, bool) {
 // absent explains a 404, of which GitHub says nothing on purpose.
 func (c *Client) absent(r request, a answer) *fault.Fault {
 	f := fault.New(fault.ResourceNotFound, fault.Context{"resource": r.subject.what})
-	if r.subject.missing == ErrStoreMissing {
+	if errors.Is(r.subject.missing, ErrStoreMissing) {
 		return f.Hinting("The repository's plan or this server does not have the store, the environment does not exist, "+
 			"or the repository is not visible to %s.", c.credential.Name()).
 			Because(fmt.Errorf("%w: %w", ErrStoreMissing, trace(r, a)))

@@ -103,7 +103,7 @@ func (s Source) drain(ctx context.Context, open func() (io.ReadCloser, error)) (
 
 // interrupted says why ctx ended the read.
 func (s Source) interrupted(ctx context.Context) error {
-	if context.Cause(ctx) == errTimeout {
+	if errors.Is(context.Cause(ctx), errTimeout) {
 		return s.unavailable(ctx.Err(), "%s did not end within %s", s.label, s.options.Timeout)
 	}
 	return s.unavailable(ctx.Err(), "reading %s was interrupted", s.label)

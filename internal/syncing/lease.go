@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/store"
 )
@@ -13,12 +14,15 @@ import (
 // hold takes the project's lease, waiting for another run to end, and keeps it alive until
 // release. The context it returns ends when the lease is lost: whoever works under it stops.
 func (r *run) hold(ctx context.Context) (held context.Context, release func(), err error) {
-	r.record.Project, r.record.HeartbeatAt, r.record.AliveAt = r.project.ID, r.now(), r.hub.Clock().GitHub(r.now())
-	if err := r.store.BeginRun(ctx, r.record); err != nil {
-		return ctx, nil, err
-	}
 	lease, err := r.acquire(ctx)
 	if err != nil {
+		return ctx, nil, err
+	}
+	r.record.Project, r.record.HeartbeatAt, r.record.AliveAt = r.project.ID, r.now(), r.hub.Clock().GitHub(r.now())
+	if err := r.store.BeginRun(ctx, r.record); err != nil {
+		if err := lease.Release(ctx); err != nil {
+			r.log.WarnContext(ctx, "lease not released; it lapses by itself", "project", r.project.ID, "cause", err)
+		}
 		return ctx, nil, err
 	}
 	r.lease = lease
@@ -40,7 +44,8 @@ func (r *run) hold(ctx context.Context) (held context.Context, release func(), e
 	}, nil
 }
 
-// acquire waits for the lease, within the bound of the settings.
+// acquire waits for the lease, within the bound of the settings. A run from the queue does not
+// wait: its place in the queue does, and answers *store.ErrLeaseHeld.
 func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
 	request := store.LeaseRequest{Project: r.project.ID, Run: r.record.ID, Holder: r.holder, Times: r.settings.Lease}
 	deadline := r.now().Add(r.settings.LeaseWait)
@@ -48,7 +53,7 @@ func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
 	for {
 		lease, err := r.store.Acquire(ctx, r.now(), request)
 		var other *store.ErrLeaseHeld
-		if !errors.As(err, &other) {
+		if !errors.As(err, &other) || r.req.Run != uuid.Nil {
 			return lease, err
 		}
 		if r.now().After(deadline) {

@@ -45,12 +45,12 @@ func (r *run) abandon(ctx context.Context, why error) error {
 		record.State = store.Abandoned
 	} else {
 		f := fault.Of(why)
-		record.Code, record.Error = f.Code, f.Message
+		record.Code, record.Error, record.Result = f.Code, f.Message, refusal(f)
 		o.Events = []audit.Event{r.syncAll(allFailed(r.runScopes()), f.Message)}
 	}
 	o.Run = record
+	o.Lists = r.seen()
 	if r.view.repo.ID == r.project.RepositoryID {
-		o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
 		o.Quotas = r.quotas(ending)
 	}
 	if _, err := r.store.Record(ending, r.now(), o); err != nil {
@@ -94,9 +94,13 @@ func (r *run) outcome(res Result, cancelled error) store.Outcome {
 		r.remember(&o, name, byName[name])
 	}
 	o.Events = r.events(byName, res)
-	o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
+	o.Lists = r.seen()
 	o.Quotas = r.quotas(context.Background())
 	o.Run = r.ended(res.state())
+	if o.Run.State == store.Partial {
+		o.Run.Code = fault.SyncPartialFailure
+	}
+	o.Run.Result = res.kept()
 	if cancelled != nil {
 		o.Run.State = store.Abandoned
 	}

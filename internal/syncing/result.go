@@ -2,6 +2,8 @@ package syncing
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -145,6 +147,38 @@ func (r Result) state() store.RunState {
 		return store.Succeeded
 	}
 	return store.Partial
+}
+
+// kept is the result as it is stored: without the actions that did nothing, which are nearly all of
+// them in a run that nobody asked for.
+func (r Result) kept() json.RawMessage {
+	r.Actions = slices.DeleteFunc(slices.Clone(r.Actions), func(d Done) bool { return d.Verb == plan.Skip && d.OK })
+	raw, err := json.Marshal(r)
+	if err != nil { // numbers, texts and times always marshal
+		panic(err)
+	}
+	return raw
+}
+
+// A Refusal is what is stored as the result of a run that ended before it wrote anything.
+type Refusal struct {
+	Code    fault.Code    `json:"code"`
+	Message string        `json:"message"`
+	Hint    string        `json:"hint,omitempty"`
+	Context fault.Context `json:"context"`
+}
+
+func refusal(f *fault.Fault) json.RawMessage {
+	raw, err := json.Marshal(Refusal{f.Code, f.Message, f.Hint, f.Context})
+	if err != nil { // a context with something odd in it: the message says it too
+		raw, _ = json.Marshal(Refusal{Code: f.Code, Message: f.Message, Hint: f.Hint, Context: fault.Context{}})
+	}
+	return raw
+}
+
+// Fault is the refusal as the error that the run ended with.
+func (r Refusal) Fault() *fault.Fault {
+	return &fault.Fault{Code: r.Code, Message: r.Message, Hint: r.Hint, Context: r.Context}
 }
 
 // The quotas of data-model.md that a run knows of.

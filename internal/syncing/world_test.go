@@ -30,13 +30,12 @@ const repo = "acme/widgets"
 
 // A world is a simulated GitHub with one repository, a database, and the service between them.
 type world struct {
-	t    *testing.T
-	sim  *githubsim.GitHub
-	url  string
-	db   *store.Store
-	svc  *syncing.Service
-	log  bytes.Buffer
-	conf func(*syncing.Config)
+	t   *testing.T
+	sim *githubsim.GitHub
+	url string
+	db  *store.Store
+	svc *syncing.Service
+	log bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
