@@ -45,5 +45,6 @@ func openPostgres(cfg Config) (*Store, error) {
 		writer:  db,
 		reader:  db,
 		log:     cfg.Log,
+		conn:    cfg.DSN,
 	}, nil
 }
