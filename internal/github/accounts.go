@@ -97,6 +97,7 @@ func (c Credential) at(account string) Credential {
 	if account == "" {
 		return c
 	}
+	c.name += " at " + account
 	c.app = &app{id: c.app.id, key: c.app.key, account: account, seats: map[string]*seat{}}
 	return c
 }

@@ -17,6 +17,9 @@ type Config struct {
 	Credential Credential
 	// Governor paces the credential. Clients that share a credential must share it; nil makes one.
 	Governor *Governor
+	// Limits are what the server allows a credential; zero means GitHub's documented limits. They are
+	// not used when there is a Governor.
+	Limits Limits
 	// Transport carries the requests. Nil is a clone of http.DefaultTransport with room for as many
 	// idle connections as the governor lets be in flight.
 	Transport http.RoundTripper
@@ -91,7 +94,7 @@ func New(cfg Config) (*Client, error) {
 		clock:      &clock{},
 	}
 	if c.governor == nil {
-		c.governor = NewGovernor(Limits{})
+		c.governor = NewGovernor(cfg.Limits)
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -44,6 +44,9 @@ func (l Listing) Mark() Mark {
 	return m
 }
 
+// Requests is how many requests the next look takes while nothing changes.
+func (m Mark) Requests() int { return max(1, len(m.pages)) }
+
 // known is what a conditional look needs of the list.
 func (m Mark) known() *Listing {
 	l := &Listing{Pages: make([]Page, len(m.pages))}

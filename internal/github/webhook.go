@@ -30,6 +30,7 @@ const (
 type News struct {
 	What         What    `json:"what"`
 	Repositories []int64 `json:"repositories,omitempty"` // none: every one of the installation
+	Called       string  `json:"called,omitempty"`       // OWNER/NAME of the one repository, when it was sent
 	Installation int64   `json:"installation,omitempty"`
 }
 
@@ -65,7 +66,7 @@ func ReadNews(event, contentType string, body []byte) (n News, ok bool, err erro
 	}
 	n = News{Installation: p.Installation.ID}
 	if p.Repository.ID != 0 {
-		n.Repositories = []int64{p.Repository.ID}
+		n.Repositories, n.Called = []int64{p.Repository.ID}, p.Repository.FullName
 	}
 	switch event {
 	case "push":
@@ -113,6 +114,7 @@ type payload struct {
 
 type hookRepository struct {
 	ID            int64  `json:"id"`
+	FullName      string `json:"full_name"`
 	DefaultBranch string `json:"default_branch"`
 }
 

@@ -14,6 +14,7 @@ import (
 type ledger interface {
 	SaveLimit(ctx context.Context, now time.Time, l store.Limit) error
 	Limits(ctx context.Context, credential string) ([]store.Limit, error)
+	LimitsSince(ctx context.Context, since time.Time) ([]store.Limit, error)
 }
 
 // The resources under which limits are stored.
@@ -39,16 +40,17 @@ type Accounts struct {
 	log    *slog.Logger
 
 	mu     sync.Mutex
+	heeded time.Time // when others' pauses were read
 	notes  map[*github.Client]*note
 	saving sync.WaitGroup // pauses on their way to the database
 }
 
 // A note is what is known of a credential here.
 type note struct {
-	heeded time.Time     // when others' pauses were read
-	saved  github.Quota  // as stored last
-	poll   time.Duration // the polling interval in force; zero: nothing is polled
-	usual  time.Duration // the one it would be if there were fewer projects
+	fresh bool          // the client was made since others' pauses were read
+	saved github.Quota  // as stored last
+	poll  time.Duration // the polling interval in force; zero: nothing is polled
+	usual time.Duration // the one it would be if there were fewer projects
 }
 
 // NewAccounts returns the clients that cfg describes. cfg.OnPause is not used.
@@ -70,7 +72,7 @@ func NewAccounts(cfg github.Config, l ledger, now func() time.Time) (*Accounts, 
 func (a *Accounts) adopt(c *github.Client) {
 	credential := c.Credential().Fingerprint()
 	a.mu.Lock()
-	a.notes[c] = &note{}
+	a.notes[c] = &note{fresh: true}
 	a.mu.Unlock()
 	c.Governor().OnPause(func(p github.Pause) {
 		a.saving.Go(func() { a.savePause(credential, p) })
@@ -95,23 +97,38 @@ func (a *Accounts) savePause(credential string, p github.Pause) {
 func (a *Accounts) Client(ctx context.Context, owner string) *github.Client {
 	c := a.github.Client(owner)
 	a.mu.Lock()
-	n := a.notes[c]
-	stale := a.now().Sub(n.heeded) >= pauseAge
+	now := a.now()
+	stale := now.Sub(a.heeded) >= pauseAge || a.notes[c].fresh
+	a.notes[c].fresh = false
 	if stale {
-		n.heeded = a.now()
+		a.heeded = now
 	}
 	a.mu.Unlock()
-	if !stale {
-		return c
-	}
-	limits, err := a.ledger.Limits(ctx, c.Credential().Fingerprint())
-	if err != nil {
-		a.log.WarnContext(ctx, "pauses of other processes not read", "credential", c.Credential().Name(), "cause", err)
-	}
-	for _, l := range limits {
-		c.Governor().Restore(github.Pause{Until: l.PausedUntil, Why: l.Why, Quota: l.Resource == resourceCore})
+	if stale {
+		a.heed(ctx, now)
 	}
 	return c
+}
+
+// heed puts the pauses in force that other processes were told of.
+func (a *Accounts) heed(ctx context.Context, now time.Time) {
+	limits, err := a.ledger.LimitsSince(ctx, now)
+	if err != nil {
+		a.log.WarnContext(ctx, "pauses of other processes not read", "cause", err)
+		return
+	}
+	if len(limits) == 0 {
+		return
+	}
+	clients := map[string]*github.Client{}
+	for _, c := range a.All() {
+		clients[c.Credential().Fingerprint()] = c
+	}
+	for _, l := range limits {
+		if c, ok := clients[l.Credential]; ok && l.PausedUntil.After(now) {
+			c.Governor().Restore(github.Pause{Until: l.PausedUntil, Why: l.Why, Quota: l.Resource == resourceCore})
+		}
+	}
 }
 
 // All returns the clients in use, in no order.

@@ -18,8 +18,10 @@ import (
 const (
 	kindRepository   = "repository"
 	kindOrganisation = "organisation"
-	kindSource       = "source" // the stamp of the source, not a list of GitHub's
 )
+
+// SourceKind is the kind under which the stamp of a run's source is stored beside its lists.
+const SourceKind = "source"
 
 // A look is what one observation asks for.
 type look struct {
@@ -205,7 +207,7 @@ func (r *run) seen() []store.List {
 		add(kindRepository, r.view.date, r.view.repo)
 	}
 	if r.req.Source.Stamp != "" {
-		add(kindSource, r.started, r.req.Source.Stamp)
+		add(SourceKind, r.started, r.req.Source.Stamp)
 	}
 	return lists
 }

@@ -139,7 +139,7 @@ func (b *Bound) Status(ctx context.Context) (Status, error) {
 
 // schedule adds when the next full run is due, and that polling is slower than it should be.
 func (b *Bound) schedule(ctx context.Context, st *Status) error {
-	last, err := b.service.store.LastRuns(ctx, b.Project.ID, recentRuns)
+	last, err := b.service.store.LastRuns(ctx, b.Project.ID, RecentRuns)
 	if err != nil {
 		return err
 	}
@@ -164,8 +164,8 @@ func (b *Bound) schedule(ctx context.Context, st *Status) error {
 	return nil
 }
 
-// recentRuns is how far back one looks for a project's last full run.
-const recentRuns = 4
+// RecentRuns is how far back one looks for a project's last full run.
+const RecentRuns = 4
 
 // Mappings returns what is remembered of each secret, by name.
 func (b *Bound) Mappings(ctx context.Context) ([]store.MappingRow, error) {

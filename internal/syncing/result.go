@@ -160,25 +160,21 @@ func (r Result) kept() json.RawMessage {
 	return raw
 }
 
-// A Refusal is what is stored as the result of a run that ended before it wrote anything.
-type Refusal struct {
-	Code    fault.Code    `json:"code"`
-	Message string        `json:"message"`
-	Hint    string        `json:"hint,omitempty"`
-	Context fault.Context `json:"context"`
-}
-
+// refusal is what is stored as the result of a run that ended before it wrote anything.
 func refusal(f *fault.Fault) json.RawMessage {
-	raw, err := json.Marshal(Refusal{f.Code, f.Message, f.Hint, f.Context})
-	if err != nil { // a context with something odd in it: the message says it too
-		raw, _ = json.Marshal(Refusal{Code: f.Code, Message: f.Message, Hint: f.Hint, Context: fault.Context{}})
+	type failure struct {
+		Code    fault.Code    `json:"code"`
+		Message string        `json:"message"`
+		Hint    string        `json:"hint,omitempty"`
+		Context fault.Context `json:"context,omitempty"`
+	}
+	told := failure{f.Code, f.Message, f.Hint, f.Context}
+	raw, err := json.Marshal(map[string]failure{"error": told})
+	if err != nil { // something odd in the context: the message says it too
+		told.Context = nil
+		raw, _ = json.Marshal(map[string]failure{"error": told})
 	}
 	return raw
-}
-
-// Fault is the refusal as the error that the run ended with.
-func (r Refusal) Fault() *fault.Fault {
-	return &fault.Fault{Code: r.Code, Message: r.Message, Hint: r.Hint, Context: r.Context}
 }
 
 // The quotas of data-model.md that a run knows of.

@@ -144,3 +144,12 @@ func (s *Service) hubFor(ctx context.Context, owner string) hub {
 	}
 	return s.accounts.Client(ctx, owner)
 }
+
+// Repository looks a repository up that may have no project yet.
+func (s *Service) Repository(ctx context.Context, ref github.Ref) (github.Repository, error) {
+	found, _, err := s.hubFor(ctx, ref.Owner).Repository(ctx, ref, nil)
+	return found, err
+}
+
+// SourceStamps returns the stamp of each of the operator's sources, as Sources.Stamps does.
+func (s *Service) SourceStamps() map[string]string { return s.sources.Stamps() }

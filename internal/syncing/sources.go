@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
@@ -105,7 +107,7 @@ func (o Origin) path() string {
 // identityPrefix stands before the name in a project's value_source and in a source's identity.
 const identityPrefix = "source:"
 
-// Of returns the name of the source that a project has its values from, if it may.
+// of returns the source that a project has its values from, if it may.
 func (s *Sources) of(p store.Project) (Origin, error) {
 	repo := github.Ref{Owner: p.Owner, Name: p.Repo}
 	name, named := strings.CutPrefix(p.ValueSource, identityPrefix)
@@ -133,17 +135,8 @@ func (s *Sources) of(p store.Project) (Origin, error) {
 	return origin, nil
 }
 
-// Stamp tells whether a project's source may have changed: it differs when the file does. It is empty
-// for sources that cannot be told without reading them, and for projects without one.
-func (s *Sources) Stamp(p store.Project) string {
-	o, err := s.of(p)
-	if err != nil {
-		return ""
-	}
-	return o.stamp()
-}
-
-// Stamps returns the stamp of each source by the value_source that asks for it, where there is one.
+// Stamps returns the stamp of each source, by the value_source that asks for it. A stamp differs when
+// the file behind the source does; a source that cannot be told without reading it has none.
 func (s *Sources) Stamps() map[string]string {
 	stamps := map[string]string{}
 	if s == nil {
@@ -169,6 +162,16 @@ func (o Origin) stamp() string {
 		return ""
 	}
 	return fmt.Sprintf("%d-%d", file.ModTime().UnixNano(), file.Size())
+}
+
+// StampTime is when a source with that stamp was last changed; zero when the stamp does not say.
+func StampTime(stamp string) time.Time {
+	digits, _, _ := strings.Cut(stamp, "-")
+	ns, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
 }
 
 // read returns a project's values as a Source. The stamp is taken before reading, so that what
