@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
@@ -100,25 +101,38 @@ func (s *Store) versionOfQueue(ctx context.Context) (int64, error) {
 	return number(ctx, s.reader, "SELECT max(version) AS n FROM river_migration WHERE line = $1", riverdriver.MigrationLineMain)
 }
 
-// migrateQueue runs all migrations in one transaction, so that a replica which starts beside this
-// one sees all of them or none. The index is ours: it finds the job that waits with a key.
+// migrateQueue lets one replica migrate while the others wait. PostgreSQL refuses to use a state in
+// the transaction that added it, so there each step has its own, under a lock that a connection
+// holds which is neither of the pool nor lasts longer. SQLite does all in one.
 func (s *Store) migrateQueue(ctx context.Context, migrator *rivermigrate.Migrator[*sql.Tx]) error {
-	return s.write(ctx, "migrate the queue of "+s.name, func(tx *sql.Tx) error {
-		if s.postgres() {
-			if _, err := exec(ctx, tx, "SELECT pg_advisory_xact_lock($1)", int64(queueLock)); err != nil {
+	doing := "migrate the queue of " + s.name
+	if s.postgres() {
+		conn, err := pgx.Connect(ctx, s.conn)
+		if err != nil {
+			return s.explain(ctx, doing, err)
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(queueLock)); err != nil {
+			return s.explain(ctx, doing, err)
+		}
+		if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+			return s.explain(ctx, doing, err)
+		}
+	}
+	err := s.write(ctx, doing, func(tx *sql.Tx) error {
+		if !s.postgres() {
+			if _, err := migrator.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil); err != nil {
 				return err
 			}
 		}
-		done, err := migrator.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil)
-		if err != nil {
-			return err
-		}
-		if _, err := exec(ctx, tx, "CREATE INDEX IF NOT EXISTS idx_river_job_waiting ON river_job (kind, (args ->> 'key')) WHERE "+waiting); err != nil {
-			return err
-		}
-		s.log.InfoContext(ctx, "queue migrated", "database", s.name, "migrations", len(done.Versions))
-		return nil
+		// Ours: it finds the job that waits with a key.
+		_, err := exec(ctx, tx, "CREATE INDEX IF NOT EXISTS idx_river_job_waiting ON river_job (kind, (args ->> 'key')) WHERE "+waiting)
+		return err
 	})
+	if err == nil {
+		s.log.InfoContext(ctx, "queue migrated", "database", s.name, "version", s.queueVersion)
+	}
+	return err
 }
 
 // waiting is the condition of a job that nobody has begun, or whose next attempt is to come.

@@ -33,7 +33,7 @@ func (s *Store) Beat(ctx context.Context, now time.Time, replica uuid.UUID, host
 	}
 	own := slices.IndexFunc(rows, func(b beating) bool { return b.Replica == replica })
 	if own < 0 || now.Sub(rows[own].At) >= beatEvery {
-		if err := s.beatOf(ctx, replicaRow{ID: replica, Name: host, StartedAt: now, HeartbeatAt: now}); err != nil {
+		if err := s.beat(ctx, now, replica, host); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -44,9 +44,10 @@ func (s *Store) Beat(ctx context.Context, now time.Time, replica uuid.UUID, host
 	return len(rows), slices.IndexFunc(rows, func(b beating) bool { return b.Replica == replica }), nil
 }
 
-func (s *Store) beatOf(ctx context.Context, r replicaRow) error {
-	return s.write(ctx, "heartbeat of replica "+r.ID.String(), func(tx *sql.Tx) error {
-		return insert(ctx, tx, "replicas", "ON CONFLICT (id) DO UPDATE SET name = excluded.name, heartbeat_at = excluded.heartbeat_at", r)
+func (s *Store) beat(ctx context.Context, now time.Time, replica uuid.UUID, host string) error {
+	return s.write(ctx, "heartbeat of replica "+replica.String(), func(tx *sql.Tx) error {
+		return insert(ctx, tx, "replicas", "ON CONFLICT (id) DO UPDATE SET name = excluded.name, heartbeat_at = excluded.heartbeat_at",
+			replicaRow{ID: replica, Name: host, StartedAt: now, HeartbeatAt: now})
 	})
 }
 

@@ -63,7 +63,7 @@ func (p *pool) keepAlive(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if _, _, err := p.store.Beat(ctx, p.Now(), p.Replica, p.Host); err != nil {
+		if err := p.store.beat(ctx, p.Now(), p.Replica, p.Host); err != nil {
 			p.store.log.WarnContext(ctx, "no heartbeat", "replica", p.Replica, "error", err)
 			continue
 		}

@@ -101,7 +101,7 @@ func (s *Store) Work(ctx context.Context, cfg WorkConfig) error {
 	if err != nil {
 		return fault.Invalid("the queue's workers: %s", err).Because(err)
 	}
-	if _, _, err := s.Beat(ctx, cfg.Now(), cfg.Replica, cfg.Host); err != nil {
+	if err := s.beat(ctx, cfg.Now(), cfg.Replica, cfg.Host); err != nil {
 		return err
 	}
 	if err := client.Start(ctx); err != nil {
