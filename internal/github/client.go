@@ -39,13 +39,14 @@ type Config struct {
 
 // An Exchange is one attempt of one request, as metrics and progress want to know it.
 type Exchange struct {
-	Method   string
-	Route    string // path with its parameters left out: /repos/{owner}/{repo}/actions/secrets/{name}
-	Status   int    // 0 when no answer came
-	Points   int    // what it counted in the governor's window
-	Billed   bool   // whether it cost quota: an answer 304 and a limit's refusal do not
-	Attempt  int    // 1 for the first
-	Duration time.Duration
+	Credential string // its name
+	Method     string
+	Route      string // path with its parameters left out: /repos/{owner}/{repo}/actions/secrets/{name}
+	Status     int    // 0 when no answer came
+	Points     int    // what it counted in the governor's window
+	Billed     bool   // whether it cost quota: an answer 304 and a limit's refusal do not
+	Attempt    int    // 1 for the first
+	Duration   time.Duration
 }
 
 // A Client speaks to one GitHub with one credential. It may be used by many goroutines at once.

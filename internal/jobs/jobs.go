@@ -118,6 +118,9 @@ const (
 	upkeepJob  = "upkeep"
 )
 
+// beatsPerLapse is how often a replica gives a sign of life before its silence would be noticed.
+const beatsPerLapse = 6
+
 // Run works until ctx ends, lets what is at work end in its grace, and returns nil. It goes on when
 // the database or GitHub goes away and comes back; it returns an error only when it cannot begin.
 func (j *Jobs) Run(ctx context.Context) error {
@@ -128,7 +131,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 				store.SyncJob: j.sync, retryJob: j.retry, webhookJob: j.webhook, upkeepJob: j.upkeep,
 			},
 			Periodic:    []store.Periodic{{Kind: upkeepJob, Every: j.Upkeep}},
-			Concurrency: j.Concurrency, Grace: j.Grace, Lapse: j.Lapse, Replica: j.replica, Host: j.Host, Now: j.Now,
+			Concurrency: j.Concurrency, Grace: j.Grace, Lapse: j.Lapse, Heartbeat: j.Lapse / beatsPerLapse, Replica: j.replica, Host: j.Host, Now: j.Now,
 		})
 	})
 	g.Go(func() error {

@@ -12,10 +12,6 @@ import (
 
 const memoryDSN = "sqlite::memory:"
 
-const childVariable = "OCTOSEAL_TEST_JOBS_CHILD"
-
-func child(string) {}
-
 // onBoth runs a test on both databases.
 func onBoth(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, memoryDSN) })

@@ -43,7 +43,8 @@ type world struct {
 	token string
 	dsn   string
 	db    *store.Store
-	env   string // the file
+	env   string        // the file
+	full  time.Duration // between full runs; zero: the default
 	log   lockedBuffer
 }
 
@@ -157,7 +158,7 @@ func (w *world) replica(change func(*jobs.Config, *github.Config), repos ...stri
 	}
 	r.service = syncing.New(syncing.Config{
 		Accounts: r.accounts, Sources: sources, Store: w.db, APIHost: w.host(), Holder: "test", Log: log,
-		Settings: syncing.Settings{Lease: quick, Lag: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}},
+		Settings: syncing.Settings{FullRun: w.full, Lease: quick, Lag: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}},
 	})
 	c.Service, c.Accounts = r.service, r.accounts
 	r.config = c
@@ -251,4 +252,21 @@ func (w *world) idle(p store.Project) bool {
 		}
 	}
 	return true
+}
+
+// next is when a project's status says that its next full run is due.
+func (w *world) next(p store.Project) (time.Time, bool) {
+	w.t.Helper()
+	bound, err := w.replica(nil).service.For(w.t.Context(), p.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	st, err := bound.Status(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if st.NextScheduledSyncAt == nil {
+		return time.Time{}, false
+	}
+	return *st.NextScheduledSyncAt, true
 }
