@@ -57,6 +57,8 @@ type app struct {
 	key   *rsa.PrivateKey
 	fixed int64 // the one installation to use; zero: each owner's
 
+	account string // whose repositories alone it signs for; empty: anybody's
+
 	mu    sync.Mutex
 	seats map[string]*seat // by the owner's lower-case login; one "" for the fixed or the only one
 	last  *seat

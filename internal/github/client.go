@@ -17,6 +17,9 @@ type Config struct {
 	Credential Credential
 	// Governor paces the credential. Clients that share a credential must share it; nil makes one.
 	Governor *Governor
+	// Limits are what the server allows a credential; zero means GitHub's documented limits. They are
+	// not used when there is a Governor.
+	Limits Limits
 	// Transport carries the requests. Nil is a clone of http.DefaultTransport with room for as many
 	// idle connections as the governor lets be in flight.
 	Transport http.RoundTripper
@@ -36,13 +39,14 @@ type Config struct {
 
 // An Exchange is one attempt of one request, as metrics and progress want to know it.
 type Exchange struct {
-	Method   string
-	Route    string // path with its parameters left out: /repos/{owner}/{repo}/actions/secrets/{name}
-	Status   int    // 0 when no answer came
-	Points   int    // what it counted in the governor's window
-	Billed   bool   // whether it cost quota: an answer 304 and a limit's refusal do not
-	Attempt  int    // 1 for the first
-	Duration time.Duration
+	Credential string // its name
+	Method     string
+	Route      string // path with its parameters left out: /repos/{owner}/{repo}/actions/secrets/{name}
+	Status     int    // 0 when no answer came
+	Points     int    // what it counted in the governor's window
+	Billed     bool   // whether it cost quota: an answer 304 and a limit's refusal do not
+	Attempt    int    // 1 for the first
+	Duration   time.Duration
 }
 
 // A Client speaks to one GitHub with one credential. It may be used by many goroutines at once.
@@ -91,7 +95,7 @@ func New(cfg Config) (*Client, error) {
 		clock:      &clock{},
 	}
 	if c.governor == nil {
-		c.governor = NewGovernor(Limits{})
+		c.governor = NewGovernor(cfg.Limits)
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

@@ -42,6 +42,9 @@ func (c Credential) Fingerprint() string {
 	what := "token\x00" + string(c.token.Expose())
 	if c.app != nil {
 		what = fmt.Sprintf("app\x00%s\x00%d", c.app.id, c.app.fixed)
+		if c.app.account != "" {
+			what += "\x00" + c.app.account
+		}
 	}
 	sum := sha256.Sum256([]byte(what))
 	return hex.EncodeToString(sum[:8])

@@ -83,6 +83,15 @@ func (g *Governor) room() int {
 	return max(writePoints, int(math.Round(float64(share)*g.pauses.pace)))
 }
 
+// Room is how many points a minute this process may use now: its share of the limit, at the present
+// pace.
+func (g *Governor) Room() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pauses.recover(time.Now())
+	return g.room()
+}
+
 // A pass is the permission to send one request. Whoever got one must land or abandon it.
 type pass struct {
 	governor *Governor

@@ -65,6 +65,12 @@ func (c *Client) RepositoryByID(ctx context.Context, id int64) (Repository, erro
 	return c.repositoryByID(ctx, id, Ref{})
 }
 
+// Relocate finds a repository by its number, like RepositoryByID, with the name that it was heard of
+// under last: an App finds its installation by that.
+func (c *Client) Relocate(ctx context.Context, id int64, heard Ref) (Repository, error) {
+	return c.repositoryByID(ctx, id, heard)
+}
+
 // repositoryByID signs for the installation of ref, the last known name, when the credential is an
 // App.
 func (c *Client) repositoryByID(ctx context.Context, id int64, ref Ref) (Repository, error) {

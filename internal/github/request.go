@@ -126,7 +126,7 @@ func (c *Client) attempt(ctx context.Context, r request, n int) (a answer, pause
 	}
 	if c.onRequest != nil {
 		c.onRequest(Exchange{
-			Method: r.method, Route: r.route, Status: a.status, Points: p.points, Attempt: n,
+			Credential: c.credential.name, Method: r.method, Route: r.route, Status: a.status, Points: p.points, Attempt: n,
 			Billed:   a.status != 0 && a.status != http.StatusNotModified && pause == nil && !r.unbilled,
 			Duration: a.received.Sub(a.sent),
 		})

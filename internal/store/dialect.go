@@ -15,6 +15,7 @@ type dialect struct {
 	forUpdate  string        // keeps others from a row that was read to be changed
 	hasTable   string        // a number: whether there is a table called $1
 	atClose    string
+	lastWorker string // of a job: the replica that works on it
 }
 
 // SQLite has one writer at a time, so that nothing read by it needs keeping from others.
@@ -24,6 +25,7 @@ var sqliteDialect = dialect{
 	snapshot:   sql.TxOptions{ReadOnly: true},
 	hasTable:   "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table' AND name = $1",
 	atClose:    "PRAGMA wal_checkpoint(TRUNCATE)",
+	lastWorker: "attempted_by ->> '$[#-1]'",
 }
 
 var postgresDialect = dialect{
@@ -32,6 +34,7 @@ var postgresDialect = dialect{
 	snapshot:   sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 	forUpdate:  " FOR UPDATE",
 	hasTable:   "SELECT (to_regclass($1) IS NOT NULL)::int AS n",
+	lastWorker: "attempted_by[array_length(attempted_by, 1)]",
 }
 
 // postgres says whether the database is PostgreSQL, for the few methods that are another matter

@@ -135,8 +135,11 @@ func (s *Store) explain(ctx context.Context, doing string, err error) error {
 	if f := (*fault.Fault)(nil); errors.As(err, &f) {
 		return err
 	}
-	if ctx.Err() != nil { // whatever the driver made of it
-		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	switch ended := ctx.Err(); { // whatever the driver made of it
+	case errors.Is(ended, context.DeadlineExceeded):
+		return s.unavailable(ended)
+	case ended != nil:
+		return fmt.Errorf("%s: %w", doing, ended)
 	}
 	switch classify(err) {
 	case troubleUnavailable, troubleAgain:
@@ -148,7 +151,9 @@ func (s *Store) explain(ctx context.Context, doing string, err error) error {
 // unavailable is the fault that says which database, why, and what to do.
 func (s *Store) unavailable(err error) *fault.Fault {
 	why, hint := "it does not answer", "Run again once the database is back; nothing recorded was lost."
-	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		why = "it did not answer in the time allowed"
+	} else if e := (*sqlite.Error)(nil); errors.As(err, &e) {
 		why, hint = whySQLite(e.Code())
 	} else if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
 		why, hint = whyPostgres(e.Code)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,20 +37,13 @@ func (s *Store) Events(ctx context.Context, f Filter) (events []audit.Event, nex
 		f.Limit = defaultPage
 	}
 	f.Limit = min(f.Limit, maxPage)
-	conditions, args := []string{"e.project_id = $1"}, []any{f.Project}
-	where := func(condition string, values ...any) {
-		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
-		}
-		conditions = append(conditions, condition)
-	}
-	if err := f.narrow(where); err != nil {
+	var w where
+	w.and("e.project_id = ?", f.Project)
+	if err := f.narrow(&w); err != nil {
 		return nil, "", err
 	}
-	args = append(args, f.Limit+1) // one more tells whether there is a next page
-	rows, err := all[eventRow](ctx, s.reader, selectEvent+"WHERE "+strings.Join(conditions, " AND ")+
-		fmt.Sprintf(" ORDER BY e.created_at DESC, e.seq DESC LIMIT $%d", len(args)), args...)
+	limit := w.value(f.Limit + 1) // one more tells whether there is a next page
+	rows, err := all[eventRow](ctx, s.reader, selectEvent+w.clause()+" ORDER BY e.created_at DESC, e.seq DESC LIMIT "+limit, w.args...)
 	if err != nil {
 		return nil, "", s.explain(ctx, "events of project "+f.Project.String(), err)
 	}
@@ -66,35 +58,35 @@ func (s *Store) Events(ctx context.Context, f Filter) (events []audit.Event, nex
 	return events, next, nil
 }
 
-// narrow says each condition of the filter to where, in which ? stands for a value.
-func (f Filter) narrow(where func(condition string, values ...any)) error {
+// narrow adds the conditions of the filter.
+func (f Filter) narrow(w *where) error {
 	if f.Operation != "" {
-		where("e.operation = ?", f.Operation)
+		w.and("e.operation = ?", f.Operation)
 	}
 	if f.Status != "" {
-		where("e.status = ?", f.Status)
+		w.and("e.status = ?", f.Status)
 	}
 	if f.Actor != uuid.Nil {
-		where("e.actor_id = ?", f.Actor)
+		w.and("e.actor_id = ?", f.Actor)
 	}
 	if f.Secret != "" {
-		where("e.secret_name = ?", f.Secret)
+		w.and("e.secret_name = ?", f.Secret)
 	}
 	if f.CorrelationID != uuid.Nil {
-		where("e.correlation_id = ?", f.CorrelationID)
+		w.and("e.correlation_id = ?", f.CorrelationID)
 	}
 	if !f.From.IsZero() {
-		where("e.created_at >= ?", f.From)
+		w.and("e.created_at >= ?", f.From)
 	}
 	if !f.To.IsZero() {
-		where("e.created_at < ?", f.To)
+		w.and("e.created_at < ?", f.To)
 	}
 	if f.Before != "" {
 		at, seq, err := parseCursor(f.Before)
 		if err != nil {
 			return err
 		}
-		where("(e.created_at, e.seq) < (?, ?)", at, seq)
+		w.and("(e.created_at, e.seq) < (?, ?)", at, seq)
 	}
 	return nil
 }

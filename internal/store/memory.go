@@ -161,6 +161,25 @@ func (s *Store) Details(ctx context.Context, projectID uuid.UUID) ([]MappingRow,
 	return out, err
 }
 
+// Mapping returns what is remembered of one secret of a project.
+func (s *Store) Mapping(ctx context.Context, projectID uuid.UUID, name secret.Name) (MappingRow, error) {
+	rows, err := s.Details(ctx, projectID)
+	if err != nil {
+		return MappingRow{}, err
+	}
+	for _, row := range rows {
+		if row.Name == name {
+			return row, nil
+		}
+	}
+	return MappingRow{}, noMapping(name)
+}
+
+func noMapping(name secret.Name) error {
+	return fault.New(fault.ResourceNotFound, fault.Context{"resource": "Secret " + name.String(), "secretName": name.String()}).
+		Hinting("A secret is known once it was synchronised.")
+}
+
 func (m mappingRow) details(states []rememberedState) (MappingRow, error) {
 	hash, err := secret.ParseHash(m.ValueHash, m.HashKeyID)
 	row := MappingRow{
@@ -205,8 +224,7 @@ func (s *Store) SetScopes(
 			return err
 		}
 		if !found {
-			return fault.New(fault.ResourceNotFound, fault.Context{"resource": "Secret " + name.String(), "secretName": name.String()}).
-				Hinting("A secret has scopes once it was synchronised.")
+			return noMapping(name)
 		}
 		for _, scope := range m.TargetScopes {
 			if slices.Contains(scopes, scope) {

@@ -43,11 +43,11 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	}
 	switch {
 	case version > schemaVersion:
-		return s.unusableVersion(version, "Use the newer octoseal, or name another place with --database.")
+		return s.unusableVersion("its schema", version, schemaVersion, "Use the newer octoseal, or name another place with --database.")
 	case version == 0 && cfg.ReadOnly:
 		return ErrNoDatabase
 	case version < schemaVersion && cfg.ReadOnly:
-		return s.unusableVersion(version, "Any command that writes brings it up to date, octoseal sync for one.")
+		return s.unusableVersion("its schema", version, schemaVersion, "Run octoseal migrate, or any command that writes: it brings the database up to date.")
 	case version < schemaVersion:
 		if err := s.migrate(ctx, cfg.Now()); err != nil {
 			return err
@@ -56,7 +56,20 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if cfg.ReadOnly {
 		return nil
 	}
-	return s.Partitions(ctx, cfg.Now())
+	if err := s.Partitions(ctx, cfg.Now()); err != nil || !cfg.Queue {
+		return err
+	}
+	return s.openQueue(ctx)
+}
+
+// Migrate brings a database up to date, its queue included, and closes it.
+func Migrate(ctx context.Context, cfg Config) error {
+	cfg.ReadOnly, cfg.Queue = false, true
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // version is that of the last migration applied; 0 is a database without our tables.
@@ -68,9 +81,9 @@ func (s *Store) version(ctx context.Context) (int64, error) {
 	return number(ctx, s.reader, "SELECT max(version_id) AS n FROM "+versions+" WHERE is_applied")
 }
 
-func (s *Store) unusableVersion(version int64, hint string) error {
+func (s *Store) unusableVersion(what string, version, known int64, hint string) error {
 	return fault.New(fault.StoreUnavailable, fault.Context{
-		"reason":   fmt.Sprintf("%s: its schema has version %d, this octoseal knows %d", s.name, version, schemaVersion),
+		"reason":   fmt.Sprintf("%s: %s has version %d, this octoseal knows %d", s.name, what, version, known),
 		"database": s.name,
 	}).Hinting("%s", hint)
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/riverqueue/river"
 )
 
 // A Config says which database to open and how.
@@ -16,6 +18,8 @@ type Config struct {
 	// ReadOnly opens an existing database and writes nothing, not even beside it. Where there is
 	// none, Open answers ErrNoDatabase.
 	ReadOnly bool
+	// Queue opens the queue as well, for a service. A command that runs by itself needs none.
+	Queue bool
 	// MaxConns bounds the connections to PostgreSQL; 10 unless set.
 	MaxConns int
 	// Log hears about migrations and partitions; nothing is logged without it.
@@ -32,6 +36,10 @@ type Store struct {
 	reader  *sql.DB // SQLite: several that cannot write; PostgreSQL: the writer
 	path    string  // of an SQLite file; lock files stand beside it
 	log     *slog.Logger
+	conn    string // PostgreSQL's URL, for the connection that listens to the queue
+
+	queue        *river.Client[*sql.Tx] // adds jobs; nil without Config.Queue
+	queueVersion int64                  // the newest that this program knows
 }
 
 // Open opens the database. It is made when absent and migrated when older; one that a newer

@@ -46,6 +46,7 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, error) {
 		writer:  db,
 		reader:  db,
 		log:     cfg.Log,
+		conn:    cfg.DSN,
 	}
 	return s.prepared(ctx, cfg)
 }

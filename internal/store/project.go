@@ -41,8 +41,7 @@ var selectProject = "SELECT " + columns[Project]("p") + " FROM projects p "
 func (s *Store) EnsureProject(ctx context.Context, now time.Time, p Project) (Project, error) {
 	doing := fmt.Sprintf("project of %s/%s", p.Owner, p.Repo)
 	// The usual case changes nothing, and need not wait for a turn to write.
-	known, found, err := one[Project](ctx, s.reader, selectProject+
-		"WHERE p.api_host = $1 AND p.repository_id = $2 AND p.archived_at IS NULL", p.APIHost, p.RepositoryID)
+	known, found, err := projectOfRepository(ctx, s.reader, p.APIHost, p.RepositoryID)
 	if err != nil {
 		return Project{}, s.explain(ctx, doing, err)
 	}
@@ -78,8 +77,7 @@ func (p Project) called(now Project) Project {
 }
 
 func ensureProject(ctx context.Context, tx *sql.Tx, now time.Time, p Project) (Project, error) {
-	known, found, err := one[Project](ctx, tx, selectProject+
-		"WHERE p.api_host = $1 AND p.repository_id = $2 AND p.archived_at IS NULL", p.APIHost, p.RepositoryID)
+	known, found, err := projectOfRepository(ctx, tx, p.APIHost, p.RepositoryID)
 	if err != nil {
 		return Project{}, err
 	}

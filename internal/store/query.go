@@ -109,6 +109,33 @@ func exec(ctx context.Context, q querier, query string, args ...any) (int64, err
 	return done.RowsAffected()
 }
 
+// A where is the conditions of a query as they come together; ? stands for the next value.
+type where struct {
+	conditions []string
+	args       []any
+}
+
+func (w *where) and(condition string, values ...any) {
+	for _, v := range values {
+		condition = strings.Replace(condition, "?", w.value(v), 1)
+	}
+	w.conditions = append(w.conditions, condition)
+}
+
+// value adds a value and returns its placeholder.
+func (w *where) value(v any) string {
+	w.args = append(w.args, v)
+	return "$" + strconv.Itoa(len(w.args))
+}
+
+// clause is the WHERE clause; without conditions there is none.
+func (w *where) clause() string {
+	if len(w.conditions) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(w.conditions, " AND ")
+}
+
 // batch bounds the rows of one INSERT: SQLite takes 32,766 parameters, and our widest table has
 // fewer than 30 columns.
 const batch = 500

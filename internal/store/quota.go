@@ -103,3 +103,12 @@ func (s *Store) Limits(ctx context.Context, credential string) ([]Limit, error) 
 		"SELECT "+columns[Limit]("l")+" FROM credential_limits l WHERE l.credential = $1 ORDER BY l.resource", credential)
 	return limits, s.explain(ctx, "limits of "+credential, err)
 }
+
+// LimitsSince returns the limits of all credentials that changed at since or later, and those
+// whose pause goes on beyond it, by credential and resource. A pause is thus among them however
+// the clocks of the replicas differ.
+func (s *Store) LimitsSince(ctx context.Context, since time.Time) ([]Limit, error) {
+	limits, err := all[Limit](ctx, s.reader, "SELECT "+columns[Limit]("l")+` FROM credential_limits l
+		WHERE l.updated_at >= $1 OR l.paused_until > $1 ORDER BY l.credential, l.resource`, since)
+	return limits, s.explain(ctx, "limits", err)
+}

@@ -151,7 +151,7 @@ func (w *writer) carryOut(ctx context.Context, stage Stage, s *step) {
 	if err != nil {
 		s.err = w.explain(ctx, s, err)
 	}
-	w.req.Progress(Event{Stage: stage, Name: s.SecretName, Scope: s.Scope, Done: int(w.done.Add(1)), Total: w.total, Failed: err != nil})
+	w.req.Progress(Event{Stage: stage, Name: s.SecretName, Scope: s.Scope, Done: int(w.done.Add(1)), Total: w.total, Selected: len(w.plan.Selected), Failed: err != nil})
 }
 
 // attempt makes one change, unless the run was cancelled, the lease is gone, or the scope has

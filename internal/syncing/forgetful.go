@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/audit"
 	"github.com/octoseal/octoseal/internal/exclusion"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
@@ -23,6 +24,12 @@ var errForgetful = errors.New("there is no database to record in")
 func (Forgetful) FindProject(context.Context, string, string, string) (store.Project, bool, error) {
 	return store.Project{}, false, nil
 }
+
+func (Forgetful) Project(_ context.Context, id uuid.UUID) (store.Project, error) {
+	return store.Project{}, fault.New(fault.ProjectNotFound, fault.Context{"projectId": id.String()})
+}
+
+func (Forgetful) Details(context.Context, uuid.UUID) ([]store.MappingRow, error) { return nil, nil }
 
 func (Forgetful) Memory(context.Context, uuid.UUID) (map[secret.Name]plan.Mapping, error) {
 	return nil, nil

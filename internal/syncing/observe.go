@@ -20,6 +20,9 @@ const (
 	kindOrganisation = "organisation"
 )
 
+// SourceKind is the kind under which the stamp of a run's source is stored beside its lists.
+const SourceKind = "source"
+
 // A look is what one observation asks for.
 type look struct {
 	ref          github.Ref
@@ -42,7 +45,7 @@ type view struct {
 
 // observe looks at the repository and at every list at once: one round trip when nothing has more
 // than a page. Lists are conditional on what is stored, so an unchanged repository costs no quota.
-func (s *Service) observe(ctx context.Context, l look) (view, error) {
+func (r *run) observe(ctx context.Context, l look) (view, error) {
 	v := view{lists: map[string]github.Listing{}, keys: map[secret.Scope]secret.PublicKey{}, observed: map[secret.Scope]plan.Observation{}}
 	named := github.Repository{Owner: l.ref.Owner, Name: l.ref.Name}
 	errs := map[string]error{}
@@ -57,16 +60,16 @@ func (s *Service) observe(ctx context.Context, l look) (view, error) {
 		})
 	}
 	for _, scope := range l.scopes {
-		list(scope.String(), func(known *github.Listing) (github.Listing, error) { return s.hub.List(ctx, named, scope, known) })
+		list(scope.String(), func(known *github.Listing) (github.Listing, error) { return r.hub.List(ctx, named, scope, known) })
 	}
 	if l.organisation {
 		list(kindOrganisation, func(known *github.Listing) (github.Listing, error) {
-			return s.hub.OrganizationSecrets(ctx, named, known)
+			return r.hub.OrganizationSecrets(ctx, named, known)
 		})
 	}
 	for _, scope := range l.keysFor {
 		wg.Go(func() {
-			key, err := s.hub.PublicKey(ctx, named, scope)
+			key, err := r.hub.PublicKey(ctx, named, scope)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil { // otherwise whoever needs it asks again, and hears why not
@@ -75,7 +78,7 @@ func (s *Service) observe(ctx context.Context, l look) (view, error) {
 		})
 	}
 	var err error
-	v.repo, v.date, err = s.hub.Repository(ctx, l.ref, l.repository())
+	v.repo, v.date, err = r.hub.Repository(ctx, l.ref, l.repository())
 	wg.Wait()
 	if err != nil {
 		return view{}, err
@@ -186,19 +189,25 @@ func oddNotice(name string) plan.Notice {
 	return plan.Notice{Code: f.Code, Message: "Secret " + name + " is left out: GitHub holds it under a name that cannot be kept in step. " + f.Hint, SecretName: name, Context: f.Context}
 }
 
-// stored returns the lists as they are to be remembered.
-func (v view) stored(credential string) []store.List {
-	lists := make([]store.List, 0, len(v.lists)+1)
+// seen returns the lists as they are to be remembered, and the source's stamp: the next run compares
+// with them, and so does whoever looks whether a run is needed.
+func (r *run) seen() []store.List {
+	lists := make([]store.List, 0, len(r.view.lists)+2)
 	add := func(kind string, date time.Time, content any) {
 		raw, err := json.Marshal(content)
 		if err != nil { // plain structs of strings and times always marshal
 			panic(err)
 		}
-		lists = append(lists, store.List{Kind: kind, Credential: credential, Date: date, Content: raw})
+		lists = append(lists, store.List{Kind: kind, Credential: r.record.Credential, Date: date, Content: raw})
 	}
-	for kind, l := range v.lists {
-		add(kind, l.Date, l)
+	if r.view.repo.ID == r.project.RepositoryID {
+		for kind, l := range r.view.lists {
+			add(kind, l.Date, l)
+		}
+		add(kindRepository, r.view.date, r.view.repo)
 	}
-	add(kindRepository, v.date, v.repo)
+	if r.req.Source.Stamp != "" {
+		add(SourceKind, r.started, r.req.Source.Stamp)
+	}
 	return lists
 }

@@ -15,13 +15,14 @@ const (
 	Recording  Stage = "recording"
 )
 
-// An Event tells how far a run is. Done and Total count writes and deletes.
+// An Event tells how far a run is. Done and Total count writes and deletes, Selected counts secrets.
 type Event struct {
-	Stage  Stage
-	Name   secret.Name
-	Scope  secret.Scope
-	Done   int
-	Total  int
-	Failed bool
-	Detail string
+	Stage    Stage
+	Name     secret.Name
+	Scope    secret.Scope
+	Done     int
+	Total    int
+	Selected int
+	Failed   bool
+	Detail   string
 }

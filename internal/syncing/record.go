@@ -61,12 +61,12 @@ func (r *run) abandon(ctx context.Context, why error) error {
 		record.State = store.Abandoned
 	} else {
 		f := fault.Of(why)
-		record.Code, record.Error = f.Code, f.Message
+		record.Code, record.Error, record.Result = f.Code, f.Message, refusal(f)
 		o.Events = []audit.Event{r.syncAll(allFailed(r.runScopes()), f.Message)}
 	}
 	o.Run = record
+	o.Lists = r.seen()
 	if r.view.repo.ID == r.project.RepositoryID {
-		o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
 		o.Quotas = r.quotas(ending)
 	}
 	if _, err := r.store.Record(ending, r.now(), o); err != nil {
@@ -115,9 +115,13 @@ func (r *run) outcome(ctx context.Context, res Result, cancelled error) store.Ou
 		r.remember(&o, name, byName[name])
 	}
 	o.Events = r.events(byName, res)
-	o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
+	o.Lists = r.seen()
 	o.Quotas = r.quotas(ctx)
 	o.Run = r.ended(res.state())
+	if o.Run.State == store.Partial {
+		o.Run.Code = fault.SyncPartialFailure
+	}
+	o.Run.Result = res.kept()
 	if cancelled != nil {
 		o.Run.State = store.Abandoned
 	}
@@ -311,7 +315,7 @@ func (r *run) quotas(ctx context.Context) []store.Quota {
 	if q := r.hub.Quota(); q.Known {
 		out = append(out, store.Quota{Type: quotaCore, Remaining: q.Remaining, Limit: q.Limit, ResetAt: q.Reset.Add(-r.hub.Clock().Skew), CheckedAt: now})
 	}
-	left, err := r.writesLeft(ctx)
+	left, err := r.writesLeft(ctx, r.record.Credential)
 	if err != nil {
 		return out
 	}
@@ -320,9 +324,9 @@ func (r *run) quotas(ctx context.Context) []store.Quota {
 	})
 }
 
-// writesLeft is how many more writes the recorded runs of this credential leave for the hour.
-func (s *Service) writesLeft(ctx context.Context) (int, error) {
-	n, err := s.store.WritesSince(ctx, s.hub.Credential().Fingerprint(), s.now().Add(-time.Hour))
+// writesLeft is how many more writes the recorded runs of a credential leave for the hour.
+func (s *Service) writesLeft(ctx context.Context, credential string) (int, error) {
+	n, err := s.store.WritesSince(ctx, credential, s.now().Add(-time.Hour))
 	return max(0, WritesPerHour-n), err
 }
 

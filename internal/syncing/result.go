@@ -2,6 +2,8 @@ package syncing
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -147,6 +149,34 @@ func (r Result) state() store.RunState {
 		return store.Succeeded
 	}
 	return store.Partial
+}
+
+// kept is the result as it is stored: without the actions that did nothing, which are nearly all of
+// them in a run that nobody asked for.
+func (r Result) kept() json.RawMessage {
+	r.Actions = slices.DeleteFunc(slices.Clone(r.Actions), func(d Done) bool { return d.Verb == plan.Skip && d.OK })
+	raw, err := json.Marshal(r)
+	if err != nil { // numbers, texts and times always marshal
+		panic(err)
+	}
+	return raw
+}
+
+// refusal is what is stored as the result of a run that ended before it wrote anything.
+func refusal(f *fault.Fault) json.RawMessage {
+	type failure struct {
+		Code    fault.Code    `json:"code"`
+		Message string        `json:"message"`
+		Hint    string        `json:"hint,omitempty"`
+		Context fault.Context `json:"context,omitempty"`
+	}
+	told := failure{f.Code, f.Message, f.Hint, f.Context}
+	raw, err := json.Marshal(map[string]failure{"error": told})
+	if err != nil { // something odd in the context: the message says it too
+		told.Context = nil
+		raw, _ = json.Marshal(map[string]failure{"error": told})
+	}
+	return raw
 }
 
 // The quotas of data-model.md that a run knows of.

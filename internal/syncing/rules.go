@@ -65,7 +65,7 @@ func (s *Service) ruleProject(ctx context.Context, repo github.Ref) (*uuid.UUID,
 	p, known, err := s.store.FindProject(ctx, s.apiHost, repo.Owner, repo.Name)
 	if err == nil && !known {
 		// A rule may come before the first sync, and it belongs to the repository's number.
-		found, _, lookup := s.hub.Repository(ctx, repo, nil)
+		found, _, lookup := s.hubFor(ctx, repo.Owner).Repository(ctx, repo, nil)
 		if lookup != nil {
 			return nil, lookup
 		}

@@ -32,6 +32,8 @@ type hub interface {
 
 // memory is what a run remembers and records. Forgetful stands in where there is no database.
 type memory interface {
+	Project(ctx context.Context, id uuid.UUID) (store.Project, error)
+	Details(ctx context.Context, project uuid.UUID) ([]store.MappingRow, error)
 	FindProject(ctx context.Context, apiHost, owner, repo string) (store.Project, bool, error)
 	EnsureProject(ctx context.Context, now time.Time, p store.Project) (store.Project, error)
 	Archive(ctx context.Context, now time.Time, project uuid.UUID) error
@@ -60,6 +62,7 @@ type Settings struct {
 	LeaseWait   time.Duration    // how long to wait for another run to end; 5 minutes
 	Lag         []time.Duration  // waits before looking again for a write that is not listed yet; 0.5, 1 and 2 s
 	HashKey     []byte           // the deployment's hash key; none: plain SHA-256
+	FullRun     time.Duration    // how often a project that is kept in step has a full run; 6 hours, negative: never
 }
 
 // MaxConcurrency is the most secrets that may be in flight at once.
@@ -82,6 +85,9 @@ func (s Settings) withDefaults() Settings {
 	if s.Lease.Grace <= 0 {
 		s.Lease.Grace = 10 * time.Second
 	}
+	if s.FullRun == 0 {
+		s.FullRun = DefaultFullRun
+	}
 	if s.LeaseWait <= 0 {
 		s.LeaseWait = 5 * time.Minute
 	}
@@ -96,10 +102,12 @@ func (s Settings) window() time.Duration { return s.Lease.Lapse + s.Lease.Grace 
 
 // A Config is what a Service works with.
 type Config struct {
-	GitHub   hub
+	GitHub   hub       // for every repository; nil where Accounts are set
+	Accounts *Accounts // the client of each repository's owner
 	Store    memory
-	APIHost  string // of the GitHub that is spoken to, part of a project's identity
-	Holder   string // names this process in a lease
+	Sources  *Sources // that projects may name; nil where there are none
+	APIHost  string   // of the GitHub that is spoken to, part of a project's identity
+	Holder   string   // names this process in a lease
 	Settings Settings
 	Now      func() time.Time // leases, durations, created_at; compared times come from GitHub
 	Log      *slog.Logger
@@ -107,7 +115,9 @@ type Config struct {
 
 // A Service keeps repositories in step.
 type Service struct {
-	hub      hub
+	hub      hub // nil where accounts are set
+	accounts *Accounts
+	sources  *Sources
 	store    memory
 	apiHost  string
 	holder   string
@@ -118,7 +128,7 @@ type Service struct {
 
 // New returns a service.
 func New(c Config) *Service {
-	s := &Service{hub: c.GitHub, store: c.Store, apiHost: c.APIHost, holder: c.Holder, settings: c.Settings.withDefaults(), now: c.Now, log: c.Log}
+	s := &Service{hub: c.GitHub, accounts: c.Accounts, sources: c.Sources, store: c.Store, apiHost: c.APIHost, holder: c.Holder, settings: c.Settings.withDefaults(), now: c.Now, log: c.Log}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -127,3 +137,20 @@ func New(c Config) *Service {
 	}
 	return s
 }
+
+// hubFor returns what speaks to GitHub about the repositories of owner.
+func (s *Service) hubFor(ctx context.Context, owner string) hub {
+	if s.accounts == nil {
+		return s.hub
+	}
+	return s.accounts.Client(ctx, owner)
+}
+
+// Repository looks a repository up that may have no project yet.
+func (s *Service) Repository(ctx context.Context, ref github.Ref) (github.Repository, error) {
+	found, _, err := s.hubFor(ctx, ref.Owner).Repository(ctx, ref, nil)
+	return found, err
+}
+
+// SourceStamps returns the stamp of each of the operator's sources, as Sources.Stamps does.
+func (s *Service) SourceStamps() map[string]string { return s.sources.Stamps() }

@@ -16,6 +16,8 @@ type Source struct {
 	Unusable []secret.Name
 	Known    func(secret.Hasher) map[secret.Name]plan.Value
 	Seal     func(ctx context.Context, h secret.Hasher, name secret.Name, key secret.PublicKey) (secret.Box, secret.Hash, error)
+	Stamp    string // differs when the source may have changed since; empty where that cannot be told
+	Done     func() // called when the run needs no value any more; may be nil
 }
 
 // FromActions says whether Actions is the source.

@@ -66,7 +66,7 @@ func (s *Service) Status(ctx context.Context, repo github.Ref) (Status, error) {
 			return Status{}, err
 		}
 	}
-	if st.QuotaRemaining, err = s.remaining(ctx, v.project.ID); err != nil {
+	if st.QuotaRemaining, err = s.remaining(ctx, v.project.ID, repo.Owner); err != nil {
 		return Status{}, err
 	}
 	for _, row := range v.rows {
@@ -101,10 +101,10 @@ func (s *Service) sumUp(ctx context.Context, project uuid.UUID, st *Status) erro
 
 // remaining prefers what the last answer said over what is stored; a stored row past its reset is
 // unknown, and unknown is shown as the last limit seen.
-func (s *Service) remaining(ctx context.Context, project uuid.UUID) (QuotaRemaining, error) {
+func (s *Service) remaining(ctx context.Context, project uuid.UUID, owner string) (QuotaRemaining, error) {
 	out := QuotaRemaining{Core: math.MaxInt32, Unlimited: true}
 	var err error
-	if out.Secrets, err = s.writesLeft(ctx); err != nil {
+	if out.Secrets, err = s.writesLeft(ctx, s.hubFor(ctx, owner).Credential().Fingerprint()); err != nil {
 		return out, err
 	}
 	stored, err := s.store.Quotas(ctx, project)
@@ -120,10 +120,18 @@ func (s *Service) remaining(ctx context.Context, project uuid.UUID) (QuotaRemain
 			out.Core, out.Unlimited = left, false
 		}
 	}
-	if q := s.hub.Quota(); q.Known {
+	q, err := s.quota(ctx, owner)
+	if q.Known {
 		out.Core, out.Unlimited = q.Remaining, false
 	}
-	return out, nil
+	return out, err
+}
+
+func (s *Service) quota(ctx context.Context, owner string) (github.Quota, error) {
+	if s.accounts == nil {
+		return s.hub.Quota(), nil
+	}
+	return s.accounts.quota(ctx, owner)
 }
 
 // SetScopes narrows or widens where one secret belongs. Dropped scopes keep their copy and are

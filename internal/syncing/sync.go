@@ -19,9 +19,13 @@ import (
 // A Request is one synchronisation as somebody asked for it.
 type Request struct {
 	Repo    github.Ref
+	Run     uuid.UUID // one that was queued before and is taken up; zero: a new one
 	Actor   uuid.UUID
 	Trigger store.Trigger
 	Source  Source
+	// Open, when set, reads the source once the run has begun, so that having none is a run that
+	// failed. The Source is looked at even beside an error, for its Identity and Stamp.
+	Open    func(ctx context.Context) (Source, error)
 	Options plan.Options // Default and Window are filled in
 	// Decide, when set, sees the plan before anything is written and may adopt or decline.
 	Decide func(ctx context.Context, p Preview) (Decision, error)
@@ -43,6 +47,7 @@ var ErrDeclined = errors.New("declined: nothing was written")
 // A run is one synchronisation under way.
 type run struct {
 	*Service
+	hub      hub
 	req      Request
 	record   store.Run
 	started  time.Time
@@ -63,9 +68,13 @@ type run struct {
 
 // Plan says what Sync would do, and does nothing: it takes no lease and records nothing.
 func (s *Service) Plan(ctx context.Context, req Request) (Preview, error) {
-	r := s.newRun(req)
+	r := s.newRun(ctx, req)
 	r.planning = true
 	if err := r.recall(ctx); err != nil {
+		return Preview{}, err
+	}
+	defer r.closeSource()
+	if err := r.openSource(ctx); err != nil {
 		return Preview{}, err
 	}
 	if err := r.look(ctx); err != nil {
@@ -81,7 +90,8 @@ func (s *Service) Plan(ctx context.Context, req Request) (Preview, error) {
 // writes, deletes, closing lists, record. The result is valid together with ErrDeclined or a
 // cancellation when anything was written before.
 func (s *Service) Sync(ctx context.Context, req Request) (Result, error) {
-	r := s.newRun(req)
+	r := s.newRun(ctx, req)
+	defer r.closeSource()
 	ctx, release, err := r.begin(ctx)
 	if err != nil {
 		return Result{}, err
@@ -97,19 +107,43 @@ func (s *Service) Sync(ctx context.Context, req Request) (Result, error) {
 	return r.finish(ctx)
 }
 
-func (s *Service) newRun(req Request) *run {
-	id := uuid.New()
-	req.Options.Window = s.settings.window()
-	if len(req.Options.Default) == 0 {
-		req.Options.Default = DefaultScopes(req.Source.FromActions())
-	}
+func (s *Service) newRun(ctx context.Context, req Request) *run {
 	if req.Progress == nil {
 		req.Progress = func(Event) {}
 	}
-	now := s.now()
-	return &run{
-		Service: s, req: req, started: now,
-		record: store.Run{ID: id, Actor: req.Actor, Trigger: req.Trigger, State: store.Running, Credential: s.hub.Credential().Fingerprint(), StartedAt: now},
+	r := &run{Service: s, hub: s.hubFor(ctx, req.Repo.Owner), req: req, started: s.now()}
+	r.req.Options.Window = s.settings.window()
+	r.record = store.Run{
+		ID: req.Run, Actor: req.Actor, Trigger: req.Trigger, State: store.Running,
+		Credential: r.hub.Credential().Fingerprint(), StartedAt: r.started,
+	}
+	if req.Run == uuid.Nil {
+		r.record.ID = uuid.New()
+	}
+	if req.Open == nil {
+		r.useDefaults()
+	}
+	return r
+}
+
+// useDefaults fills in what depends on the source.
+func (r *run) useDefaults() {
+	if len(r.req.Options.Default) == 0 {
+		r.req.Options.Default = DefaultScopes(r.req.Source.FromActions())
+	}
+}
+
+func (r *run) openSource(ctx context.Context) (err error) {
+	if r.req.Open != nil {
+		r.req.Source, err = r.req.Open(ctx)
+		r.useDefaults()
+	}
+	return err
+}
+
+func (r *run) closeSource() {
+	if r.req.Source.Done != nil {
+		r.req.Source.Done()
 	}
 }
 
@@ -161,6 +195,9 @@ func (r *run) begin(ctx context.Context) (held context.Context, release func(), 
 // settleIn makes sure that what the run knows was seen under its lease, or before anybody could
 // have had one: nobody has if this run is the project's only one.
 func (r *run) settleIn(ctx context.Context, early bool) error {
+	if err := r.openSource(ctx); err != nil {
+		return err
+	}
 	if early {
 		runs, err := r.store.LastRuns(ctx, r.project.ID, 2)
 		if err != nil || len(runs) == 1 {
@@ -412,7 +449,7 @@ func (r *run) ask(ctx context.Context) error {
 // and to say where a secret belongs. The lists of the first look make the second one cheap.
 func (r *run) lookAgain(ctx context.Context) error {
 	r.known = map[string]json.RawMessage{}
-	for _, l := range r.view.stored(r.hub.Credential().Fingerprint()) {
+	for _, l := range r.seen() {
 		r.known[l.Kind] = l.Content
 	}
 	var err error

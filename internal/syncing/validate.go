@@ -47,7 +47,7 @@ type survey struct {
 
 // survey looks at every scope that is asked for, wanted by a mapping, or written by default.
 func (s *Service) survey(ctx context.Context, repo github.Ref, scopes []secret.Scope) (*survey, error) {
-	r := s.newRun(Request{Repo: repo, Options: plan.Options{Scopes: scopes, Default: DefaultScopes(false)}})
+	r := s.newRun(ctx, Request{Repo: repo, Options: plan.Options{Scopes: scopes, Default: DefaultScopes(false)}})
 	r.planning = true
 	if err := r.recall(ctx); err != nil {
 		return nil, err

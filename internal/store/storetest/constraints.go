@@ -108,7 +108,7 @@ var optional = map[string][]string{
 	"users":                     {"deactivated_at"},
 	"api_tokens":                {"project_id", "last_used_at", "revoked_at"},
 	"sync_runs":                 {"alive_at", "result"},
-	"webhook_deliveries":        {"project_id", "run_id", "handled_at"},
+	"webhook_deliveries":        {"handled_at"},
 	"credential_limits":         {"reset_at", "paused_until"},
 }
 
@@ -321,11 +321,11 @@ func (w *world) ownTables(run uuid.UUID) []table {
 		refused: join(each("token_hash", badHash...), each("run_attempt", 0), each("expires_at", w.now), each("run_id", uuid.New())),
 	}, {
 		name: "replicas",
-		good: row{"id": uuid.New(), "name": "a", "version": "1", "started_at": w.now, "heartbeat_at": w.now},
+		good: row{"id": uuid.New(), "name": "a", "started_at": w.now, "heartbeat_at": w.now},
 	}, {
 		name:    "webhook_deliveries",
-		good:    row{"id": "x", "event": "push", "project_id": w.project.ID, "run_id": run, "received_at": w.now, "handled_at": w.now},
-		refused: join(each("project_id", uuid.New()), each("run_id", uuid.New()), each("id", strings.Repeat("x", 101))),
+		good:    row{"id": "x", "event": "push", "received_at": w.now, "handled_at": w.now},
+		refused: each("id", strings.Repeat("x", 101)),
 	}, {
 		name:    "oidc_tokens_seen",
 		good:    row{"issuer": "i", "jti": "j", "seen_at": w.now, "expires_at": later},

@@ -22,7 +22,7 @@ func startingTogether(w *world) {
 	var group sync.WaitGroup
 	for range replicas {
 		group.Go(func() {
-			s, err := store.Open(w.ctx, store.Config{DSN: dsn, Now: func() time.Time { return w.now }})
+			s, err := store.Open(w.ctx, store.Config{DSN: dsn, Queue: true, Now: func() time.Time { return w.now }})
 			if err != nil {
 				w.Error(err)
 				return
@@ -38,6 +38,7 @@ func startingTogether(w *world) {
 	group.Wait()
 	w.dsn = dsn
 	w.store = Open(w, w.config())
+	w.check(w.store.Ready(w.ctx))
 	rules, err := w.store.Rules(w.ctx, w.project.ID)
 	w.check(err)
 	w.same("seeded once", len(rules), 7)

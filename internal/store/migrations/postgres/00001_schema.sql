@@ -128,6 +128,8 @@ CREATE TABLE sync_runs (
 CREATE INDEX idx_sync_runs_project ON sync_runs (project_id, started_at DESC);
 CREATE INDEX idx_sync_runs_success ON sync_runs (project_id, finished_at DESC) WHERE state IN ('succeeded', 'partial');
 CREATE INDEX idx_sync_runs_credential ON sync_runs (credential, heartbeat_at);
+CREATE INDEX idx_sync_runs_queued ON sync_runs (project_id, actor_id, options_hash) WHERE state = 'queued';
+CREATE INDEX idx_sync_runs_finished ON sync_runs (finished_at);
 
 CREATE TABLE run_leases (
   project_id   UUID PRIMARY KEY REFERENCES projects (id) ON DELETE CASCADE,
@@ -342,22 +344,22 @@ CREATE TABLE scope_lists (
 );
 
 CREATE TABLE idempotency_keys (
+  project_id   UUID NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
   user_id      UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   key          VARCHAR(255) NOT NULL CHECK (key <> ''),
-  project_id   UUID NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
   run_id       UUID NOT NULL REFERENCES sync_runs (id) ON DELETE CASCADE,
   options_hash CHAR(64) NOT NULL CHECK (options_hash ~ '^[0-9a-f]{64}$'),
   created_at   TIMESTAMPTZ NOT NULL,
   expires_at   TIMESTAMPTZ NOT NULL,
-  PRIMARY KEY (user_id, key),
+  PRIMARY KEY (project_id, user_id, key),
   CHECK (expires_at > created_at)
 );
 CREATE INDEX idx_idempotency_keys_expiry ON idempotency_keys (expires_at);
+CREATE INDEX idx_idempotency_keys_run ON idempotency_keys (run_id);
 
 CREATE TABLE replicas (
   id           UUID PRIMARY KEY,
   name         TEXT NOT NULL,
-  version      TEXT NOT NULL,
   started_at   TIMESTAMPTZ NOT NULL,
   heartbeat_at TIMESTAMPTZ NOT NULL
 );
@@ -366,8 +368,6 @@ CREATE INDEX idx_replicas_heartbeat ON replicas (heartbeat_at);
 CREATE TABLE webhook_deliveries (
   id          VARCHAR(100) PRIMARY KEY, -- GitHub's
   event       VARCHAR(60) NOT NULL,
-  project_id  UUID REFERENCES projects (id) ON DELETE CASCADE,
-  run_id      UUID REFERENCES sync_runs (id) ON DELETE SET NULL,
   received_at TIMESTAMPTZ NOT NULL,
   handled_at  TIMESTAMPTZ
 );

@@ -110,6 +110,8 @@ CREATE TABLE sync_runs (
 CREATE INDEX idx_sync_runs_project ON sync_runs (project_id, started_at DESC);
 CREATE INDEX idx_sync_runs_success ON sync_runs (project_id, finished_at DESC) WHERE state IN ('succeeded', 'partial');
 CREATE INDEX idx_sync_runs_credential ON sync_runs (credential, heartbeat_at);
+CREATE INDEX idx_sync_runs_queued ON sync_runs (project_id, actor_id, options_hash) WHERE state = 'queued';
+CREATE INDEX idx_sync_runs_finished ON sync_runs (finished_at);
 
 CREATE TABLE run_leases (
   project_id   TEXT PRIMARY KEY NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
@@ -389,22 +391,22 @@ CREATE TABLE scope_lists (
 );
 
 CREATE TABLE idempotency_keys (
+  project_id   TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
   user_id      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   key          TEXT NOT NULL CHECK (key <> '') CHECK (length(key) <= 255),
-  project_id   TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
   run_id       TEXT NOT NULL REFERENCES sync_runs (id) ON DELETE CASCADE,
   options_hash TEXT NOT NULL CHECK (length(options_hash) = 64 AND options_hash NOT GLOB '*[^0-9a-f]*'),
   created_at   timestamp NOT NULL CHECK (typeof(created_at) = 'integer'),
   expires_at   timestamp NOT NULL CHECK (typeof(expires_at) = 'integer'),
-  PRIMARY KEY (user_id, key),
+  PRIMARY KEY (project_id, user_id, key),
   CHECK (expires_at > created_at)
 );
 CREATE INDEX idx_idempotency_keys_expiry ON idempotency_keys (expires_at);
+CREATE INDEX idx_idempotency_keys_run ON idempotency_keys (run_id);
 
 CREATE TABLE replicas (
   id           TEXT PRIMARY KEY NOT NULL CHECK (id GLOB '????????-????-????-????-????????????' AND id NOT GLOB '*[^0-9a-f-]*'),
   name         TEXT NOT NULL,
-  version      TEXT NOT NULL,
   started_at   timestamp NOT NULL CHECK (typeof(started_at) = 'integer'),
   heartbeat_at timestamp NOT NULL CHECK (typeof(heartbeat_at) = 'integer')
 );
@@ -413,8 +415,6 @@ CREATE INDEX idx_replicas_heartbeat ON replicas (heartbeat_at);
 CREATE TABLE webhook_deliveries (
   id          TEXT PRIMARY KEY NOT NULL CHECK (length(id) <= 100), -- GitHub's
   event       TEXT NOT NULL CHECK (length(event) <= 60),
-  project_id  TEXT REFERENCES projects (id) ON DELETE CASCADE,
-  run_id      TEXT REFERENCES sync_runs (id) ON DELETE SET NULL,
   received_at timestamp NOT NULL CHECK (typeof(received_at) = 'integer'),
   handled_at  timestamp CHECK (typeof(handled_at) IN ('integer', 'null'))
 );

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/octoseal/octoseal/internal/store"
+)
+
+// platform is the role of a platform admin, who may do in every project what its admin may.
+const platform store.Role = "platform admin"
+
+// anyone is who sent a valid token, whatever projects they belong to.
+const anyone store.Role = ""
+
+// An operation is a method and a path with what they take. Who may do what is decided by this
+// table and nowhere else; a test walks it with every role.
+type operation struct {
+	ID     string
+	Method string
+	Path   string
+	Role   store.Role // in the project that the request names, or of the platform
+	Apart  bool       // the request may name no project
+	Alone  store.Role // and then takes this role
+	Cost   int        // of the caller's budget; 0 means 1
+	Tag    string
+	Brief  string
+	Text   string
+}
+
+func (o operation) pattern() string { return o.Method + " " + o.Path }
+
+// costly is what an operation takes of the budget that writes to GitHub.
+const costly = 5
+
+// The tags under which the documentation groups operations.
+const (
+	tagSecrets    = "Secrets"
+	tagProjects   = "Projects"
+	tagMembers    = "Members"
+	tagExclusions = "Exclusions"
+	tagTokens     = "Tokens"
+	tagOperations = "Operation"
+)
+
+var operations = []operation{
+	{ID: "syncSecrets", Method: http.MethodPost, Path: "/github/secrets/sync", Role: store.Developer, Cost: costly, Tag: tagSecrets,
+		Brief: "Synchronise a project's secrets",
+		Text: "Starts a run and answers when it ends. With `Prefer: respond-async`, or when the run takes longer than the server waits (55 s), the answer is 202: " +
+			"the same fields with the counts so far, `state`, and the header `Location`, where the run can be watched. A client that goes away does not stop its run. " +
+			"A request with the `Idempotency-Key` of an earlier one joins that one's run. Unknown fields are ignored; paths, commands and values are not accepted."},
+	{ID: "planSecrets", Method: http.MethodPost, Path: "/github/secrets/plan", Role: store.Developer, Tag: tagSecrets,
+		Brief: "Say what a synchronisation would do", Text: "Looks at GitHub and decides, and writes nothing anywhere."},
+	{ID: "validateSecrets", Method: http.MethodPost, Path: "/github/secrets/validate", Role: store.Developer, Tag: tagSecrets,
+		Brief: "Compare what GitHub lists with what is remembered",
+		Text:  "Each name counts once: missing before conflict before valid. The validation is recorded in the history."},
+	{ID: "getSyncStatus", Method: http.MethodGet, Path: "/github/secrets/sync/status", Role: store.Viewer, Tag: tagSecrets,
+		Brief: "Sum up how a project stands", Text: "From what is remembered; GitHub is not asked."},
+	{ID: "listMappings", Method: http.MethodGet, Path: "/github/secrets/mappings", Role: store.Viewer, Tag: tagSecrets,
+		Brief: "List what is remembered of each secret", Text: "Hashes are shown to developers and admins; viewers see 64 zeros."},
+	{ID: "setMapping", Method: http.MethodPatch, Path: "/github/secrets/mappings/{name}", Role: store.Admin, Tag: tagSecrets,
+		Brief: "Set the scopes a secret belongs in", Text: "A scope that is dropped keeps its copy on GitHub; what was remembered of it is forgotten."},
+	{ID: "listHistory", Method: http.MethodGet, Path: "/github/secrets/sync/history", Role: store.Viewer, Tag: tagSecrets,
+		Brief: "Read the audit trail", Text: "Newest first. Follow `nextCursor` until it is null."},
+	{ID: "getRun", Method: http.MethodGet, Path: "/github/secrets/sync/runs/{correlationId}", Role: store.Viewer, Tag: tagSecrets,
+		Brief: "Look at a run", Text: "The fields of a synchronisation's answer with the counts so far, and `state`. A run of another's project is not found."},
+
+	{ID: "listProjects", Method: http.MethodGet, Path: "/projects", Role: anyone, Tag: tagProjects,
+		Brief: "List the projects you belong to", Text: "A platform admin belongs to all. Follow `nextCursor` until it is null."},
+	{ID: "createProject", Method: http.MethodPost, Path: "/projects", Role: platform, Tag: tagProjects,
+		Brief: "Keep a repository in step from now on", Text: "A repository has one project: 201 when it is made, 200 with the one that is there already, unchanged."},
+	{ID: "getProject", Method: http.MethodGet, Path: "/projects/{id}", Role: store.Viewer, Tag: tagProjects, Brief: "Look at a project"},
+	{ID: "patchProject", Method: http.MethodPatch, Path: "/projects/{id}", Role: store.Admin, Tag: tagProjects,
+		Brief: "Change a project's settings", Text: "Fields that are left out stay as they are."},
+	{ID: "deleteProject", Method: http.MethodDelete, Path: "/projects/{id}", Role: platform, Tag: tagProjects,
+		Brief: "Archive a project", Text: "What is remembered of its secrets goes at once, its tokens and members too. Its history stays until retention purges it; the secrets on GitHub stay."},
+
+	{ID: "listMembers", Method: http.MethodGet, Path: "/projects/{id}/members", Role: store.Viewer, Tag: tagMembers, Brief: "List a project's members"},
+	{ID: "setMember", Method: http.MethodPost, Path: "/projects/{id}/members", Role: store.Admin, Tag: tagMembers,
+		Brief: "Give someone a role in a project", Text: "In place of the role they may have. A user who is new is made."},
+	{ID: "removeMember", Method: http.MethodDelete, Path: "/projects/{id}/members/{userId}", Role: store.Admin, Tag: tagMembers, Brief: "Take someone out of a project"},
+
+	{ID: "listExclusions", Method: http.MethodGet, Path: "/projects/{id}/secret-exclusions", Role: store.Viewer, Tag: tagExclusions,
+		Brief: "List the exclusion rules that hold for a project", Text: "The global ones first."},
+	{ID: "addExclusion", Method: http.MethodPost, Path: "/projects/{id}/secret-exclusions", Role: store.Admin, Tag: tagExclusions,
+		Brief: "Exclude secrets of a project", Text: "The pattern is a JavaScript regular expression; names that it matches are left alone from then on."},
+	{ID: "removeExclusion", Method: http.MethodDelete, Path: "/projects/{id}/secret-exclusions/{patternId}", Role: store.Admin, Tag: tagExclusions,
+		Brief: "Remove an exclusion rule of a project"},
+	{ID: "testExclusions", Method: http.MethodPost, Path: "/projects/{id}/secret-exclusions/test", Role: store.Viewer, Tag: tagExclusions,
+		Brief: "Say which names are excluded", Text: "By the rules in force, or by the pattern that is given instead. Nothing is changed."},
+	{ID: "listGlobalExclusions", Method: http.MethodGet, Path: "/secret-exclusions", Role: anyone, Tag: tagExclusions, Brief: "List the global exclusion rules"},
+	{ID: "addGlobalExclusion", Method: http.MethodPost, Path: "/secret-exclusions", Role: platform, Tag: tagExclusions, Brief: "Exclude secrets everywhere"},
+	{ID: "removeGlobalExclusion", Method: http.MethodDelete, Path: "/secret-exclusions", Role: platform, Tag: tagExclusions, Brief: "Remove a global exclusion rule"},
+
+	{ID: "listTokens", Method: http.MethodGet, Path: "/tokens", Role: store.Admin, Apart: true, Alone: anyone, Tag: tagTokens,
+		Brief: "List tokens", Text: "Those of a project, or without one your own. A token itself is never shown again."},
+	{ID: "createToken", Method: http.MethodPost, Path: "/tokens", Role: store.Admin, Apart: true, Alone: platform, Tag: tagTokens,
+		Brief: "Make a token", Text: "The answer shows the token, once. Project admins make tokens of their own for their project; platform admins make any. A token allows at most what its user may do."},
+	{ID: "revokeToken", Method: http.MethodDelete, Path: "/tokens", Role: store.Admin, Apart: true, Alone: anyone, Tag: tagTokens,
+		Brief: "Revoke a token", Text: "With `projectId` any of that project's tokens, without it your own that is bound to no project. A platform admin revokes any."},
+}
+
+// operationsByID finds an operation where its handler is registered.
+var operationsByID = func() map[string]operation {
+	m := make(map[string]operation, len(operations))
+	for _, o := range operations {
+		if o.Cost == 0 {
+			o.Cost = 1
+		}
+		m[o.ID] = o
+	}
+	return m
+}()

@@ -1,0 +1,127 @@
+package jobs_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/githubsim"
+	"github.com/octoseal/octoseal/internal/jobs"
+	"github.com/octoseal/octoseal/internal/source"
+	"github.com/octoseal/octoseal/internal/store"
+	"github.com/octoseal/octoseal/internal/store/storetest"
+	"github.com/octoseal/octoseal/internal/syncing"
+)
+
+// childVariable tells this program to be a replica: database, API, token and file, with spaces between.
+const childVariable = "OCTOSEAL_TEST_JOBS_CHILD"
+
+// child is a replica that only a signal ends.
+func child(how string) {
+	part := strings.Fields(how)
+	db, err := store.Open(context.Background(), store.Config{DSN: part[0], Queue: true})
+	if err == nil {
+		err = serve(db, part[1], part[2], part[3])
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func serve(db *store.Store, api, token, file string) error {
+	accounts, err := syncing.NewAccounts(github.Config{BaseURL: api, Credential: github.Token(token, "the test's token")}, db, nil)
+	if err != nil {
+		return err
+	}
+	origin := syncing.Origin{Name: "local", From: "file:" + file, Repositories: []github.Ref{{Owner: "acme", Name: "widgets"}}}
+	sources, err := syncing.NewSources([]syncing.Origin{origin}, source.Options{})
+	if err != nil {
+		return err
+	}
+	host := strings.TrimPrefix(api, "http://")
+	service := syncing.New(syncing.Config{
+		Accounts: accounts, Sources: sources, Store: db, APIHost: host, Holder: "the child", Settings: syncing.Settings{Lease: quick, Concurrency: 1},
+	})
+	return jobs.New(jobs.Config{Store: db, Service: service, Accounts: accounts, APIHost: host, Roster: 100 * time.Millisecond}).Run(context.Background())
+}
+
+// A run whose process is killed after some of its writes is the same run when another process has
+// finished it: one row, its events once, nothing forced.
+func TestAKilledRunGoesOnElsewhere(t *testing.T) {
+	for engine, dsn := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "octoseal.db") },
+		"postgres": func(t *testing.T) string { return storetest.Postgres(t) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			w := newWorld(t, dsn(t))
+			p := w.project(repo)
+			v := values{}
+			for i := range 10 {
+				v[fmt.Sprintf("SECRET_%d", i)] = fmt.Sprint("value ", i)
+			}
+			w.write(v)
+			w.killAtWrite(7)
+
+			before := w.runs(p)
+			if len(before) != 1 || before[0].State != store.Running {
+				t.Fatalf("after the kill: %+v", before)
+			}
+			killed := time.Now()
+			w.replica(nil).run()
+			w.eventually("every scope holds the values", time.Minute, func() bool { return w.holds(repo, v) && w.idle(p) })
+			t.Logf("picked up and done %s after the kill", time.Since(killed).Round(time.Millisecond))
+
+			w.onceEach(p, before[0].ID, len(v))
+		})
+	}
+}
+
+// killAtWrite has a replica in a process of its own work until it sends its nth write.
+func (w *world) killAtWrite(n int64) {
+	w.t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+strings.Join([]string{w.dsn, w.url, w.token, w.env}, " "))
+	cmd.Stderr = &w.log
+	dead := make(chan struct{})
+	var writes atomic.Int64
+	w.sim.OnRequest(func(r githubsim.Request) {
+		if r.Write() && writes.Add(1) == n {
+			_ = cmd.Process.Kill()
+			close(dead)
+		}
+	})
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	select {
+	case <-dead:
+	case <-time.After(30 * time.Second):
+		_ = cmd.Process.Kill()
+		w.t.Error("the replica wrote nothing")
+	}
+	_ = cmd.Wait()
+	w.sim.OnRequest(nil)
+}
+
+// onceEach says that a run succeeded and that the trail has one event for it and one for each secret.
+func (w *world) onceEach(p store.Project, run uuid.UUID, secrets int) {
+	w.t.Helper()
+	all := w.runs(p)
+	if r := all[len(all)-1]; r.ID != run || r.State != store.Succeeded {
+		w.t.Errorf("the first run is %s, %s: %s", r.ID, r.State, r.Error)
+	}
+	events, _, err := w.db.Events(w.t.Context(), store.Filter{Project: p.ID, CorrelationID: run, Limit: 100})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(events) != 1+secrets {
+		w.t.Errorf("%d events of the run, want one and one for each of %d secrets", len(events), secrets)
+	}
+}
