@@ -30,12 +30,19 @@ const repo = "acme/widgets"
 
 // A world is a simulated GitHub with one repository, a database, and the service between them.
 type world struct {
-	t   *testing.T
-	sim *githubsim.GitHub
-	url string
-	db  *store.Store
-	svc *syncing.Service
-	log bytes.Buffer
+	t     *testing.T
+	sim   *githubsim.GitHub
+	url   string
+	token string
+	db    *store.Store
+	svc   *syncing.Service
+	log   bytes.Buffer
+}
+
+// quick are a run's times, as short as a test can afford.
+var quick = syncing.Settings{
+	Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
+	Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},
 }
 
 func newWorld(t *testing.T) *world {
@@ -49,7 +56,8 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
-	w.svc = w.service(w.sim.AddToken(githubsim.Token{}))
+	w.token = w.sim.AddToken(githubsim.Token{})
+	w.svc = w.service(w.token)
 	return w
 }
 
@@ -65,14 +73,16 @@ func (w *world) service(token string) *syncing.Service {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(client.CloseIdle)
-	host, _ := url.Parse(w.url)
-	return syncing.New(syncing.Config{
-		GitHub: client, Store: w.db, APIHost: host.Host, Holder: "test",
-		Settings: syncing.Settings{
-			Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
-			Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},
-		},
-	})
+	return syncing.New(syncing.Config{GitHub: client, Store: w.db, APIHost: w.host(), Holder: "test", Settings: quick})
+}
+
+func (w *world) host() string {
+	w.t.Helper()
+	u, err := url.Parse(w.url)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u.Host
 }
 
 // values is a source's content as a test writes it.
