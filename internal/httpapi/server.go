@@ -78,8 +78,7 @@ func New(c Config) http.Handler {
 		return s
 	}
 	return otelhttp.NewHandler(s, "http", otelhttp.WithTracerProvider(c.Traces),
-		otelhttp.WithFilter(func(r *http.Request) bool { return !isProbe(r.URL.Path) }),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return shortened(r.Method + " " + r.URL.Path) }))
+		otelhttp.WithFilter(func(r *http.Request) bool { return !isProbe(r.URL.Path) }))
 }
 
 func newServer(c Config) *server {
