@@ -22,11 +22,11 @@ const (
 )
 
 // readBody returns a request's body, whole and bounded in size and time. The deadline is taken off
-// again: it would otherwise end a request that waits for its run.
+// once the body is here: it would otherwise end a request that waits for its run. It stays on when
+// the body is not, since net/http reads what is left of it before it lets the connection go.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // a test's recorder has no connection
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	switch slow := net.Error(nil); {
 	case errors.As(err, &slow) && slow.Timeout():
@@ -39,6 +39,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		_, _ = io.CopyN(io.Discard, r.Body, drained)
 		return nil, fault.New(fault.RequestTooLarge, fault.Context{"limit": limit})
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	return body, nil
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -111,4 +112,11 @@ func (s *server) documentOpenings() {
 		}
 		s.api.OpenAPI().AddOperation(op)
 	}
+}
+
+// alsoAnswers documents a second status of success, with the same body and headers.
+func alsoAnswers(op *huma.Operation, first, second int, text string) {
+	r := *op.Responses[strconv.Itoa(first)]
+	r.Description = text
+	op.Responses[strconv.Itoa(second)] = &r
 }

@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"path"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // An exchange is one request and its answer, as the log, the metrics and the envelope know it. Each
@@ -120,6 +123,9 @@ func (s *server) note(r *http.Request, x *exchange, w *answer, took time.Duratio
 		status = http.StatusOK
 	}
 	s.metrics.answered(r.Method, x.route, status, took)
+	span := trace.SpanFromContext(r.Context())
+	span.SetName(strings.TrimSpace(r.Method + " " + x.route))
+	span.SetAttributes(attribute.String("request.id", x.id.String()))
 	line := []any{
 		"requestId", x.id, "method", shortened(r.Method), "path", shortened(r.URL.Path), "status", status,
 		"durationMs", took.Milliseconds(), "bytes", w.bytes, "remote", r.RemoteAddr,

@@ -22,6 +22,7 @@ type operation struct {
 	Apart  bool       // the request may name no project
 	Alone  store.Role // and then takes this role
 	Cost   int        // of the caller's budget; 0 means 1
+	Good   int        // the status of success; 0 means 200, or 204 where there is nothing to say
 	Tag    string
 	Brief  string
 	Text   string
@@ -66,7 +67,7 @@ var operations = []operation{
 
 	{ID: "listProjects", Method: http.MethodGet, Path: "/projects", Role: anyone, Tag: tagProjects,
 		Brief: "List the projects you belong to", Text: "A platform admin belongs to all. Follow `nextCursor` until it is null."},
-	{ID: "createProject", Method: http.MethodPost, Path: "/projects", Role: platform, Tag: tagProjects,
+	{ID: "createProject", Method: http.MethodPost, Good: http.StatusCreated, Path: "/projects", Role: platform, Tag: tagProjects,
 		Brief: "Keep a repository in step from now on", Text: "A repository has one project: 201 when it is made, 200 with the one that is there already, unchanged."},
 	{ID: "getProject", Method: http.MethodGet, Path: "/projects/{id}", Role: store.Viewer, Tag: tagProjects, Brief: "Look at a project"},
 	{ID: "patchProject", Method: http.MethodPatch, Path: "/projects/{id}", Role: store.Admin, Tag: tagProjects,
@@ -81,19 +82,19 @@ var operations = []operation{
 
 	{ID: "listExclusions", Method: http.MethodGet, Path: "/projects/{id}/secret-exclusions", Role: store.Viewer, Tag: tagExclusions,
 		Brief: "List the exclusion rules that hold for a project", Text: "The global ones first."},
-	{ID: "addExclusion", Method: http.MethodPost, Path: "/projects/{id}/secret-exclusions", Role: store.Admin, Tag: tagExclusions,
+	{ID: "addExclusion", Method: http.MethodPost, Good: http.StatusCreated, Path: "/projects/{id}/secret-exclusions", Role: store.Admin, Tag: tagExclusions,
 		Brief: "Exclude secrets of a project", Text: "The pattern is a JavaScript regular expression; names that it matches are left alone from then on."},
 	{ID: "removeExclusion", Method: http.MethodDelete, Path: "/projects/{id}/secret-exclusions/{patternId}", Role: store.Admin, Tag: tagExclusions,
 		Brief: "Remove an exclusion rule of a project"},
 	{ID: "testExclusions", Method: http.MethodPost, Path: "/projects/{id}/secret-exclusions/test", Role: store.Viewer, Tag: tagExclusions,
 		Brief: "Say which names are excluded", Text: "By the rules in force, or by the pattern that is given instead. Nothing is changed."},
 	{ID: "listGlobalExclusions", Method: http.MethodGet, Path: "/secret-exclusions", Role: anyone, Tag: tagExclusions, Brief: "List the global exclusion rules"},
-	{ID: "addGlobalExclusion", Method: http.MethodPost, Path: "/secret-exclusions", Role: platform, Tag: tagExclusions, Brief: "Exclude secrets everywhere"},
+	{ID: "addGlobalExclusion", Method: http.MethodPost, Good: http.StatusCreated, Path: "/secret-exclusions", Role: platform, Tag: tagExclusions, Brief: "Exclude secrets everywhere"},
 	{ID: "removeGlobalExclusion", Method: http.MethodDelete, Path: "/secret-exclusions", Role: platform, Tag: tagExclusions, Brief: "Remove a global exclusion rule"},
 
 	{ID: "listTokens", Method: http.MethodGet, Path: "/tokens", Role: store.Admin, Apart: true, Alone: anyone, Tag: tagTokens,
 		Brief: "List tokens", Text: "Those of a project, or without one your own. A token itself is never shown again."},
-	{ID: "createToken", Method: http.MethodPost, Path: "/tokens", Role: store.Admin, Apart: true, Alone: platform, Tag: tagTokens,
+	{ID: "createToken", Method: http.MethodPost, Good: http.StatusCreated, Path: "/tokens", Role: store.Admin, Apart: true, Alone: platform, Tag: tagTokens,
 		Brief: "Make a token", Text: "The answer shows the token, once. Project admins make tokens of their own for their project; platform admins make any. A token allows at most what its user may do."},
 	{ID: "revokeToken", Method: http.MethodDelete, Path: "/tokens", Role: store.Admin, Apart: true, Alone: anyone, Tag: tagTokens,
 		Brief: "Revoke a token", Text: "With `projectId` any of that project's tokens, without it your own that is bound to no project. A platform admin revokes any."},

@@ -101,7 +101,7 @@ var plainRefusal = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnec
 // Write passes answers on; a refusal of net/http's own is put into the envelope.
 func (c *politeConn) Write(b []byte) (int, error) {
 	head, _, found := bytes.Cut(b, plainRefusal)
-	if !found || !bytes.HasPrefix(head, []byte("HTTP/1.1 4")) || bytes.ContainsAny(head, "\r\n") {
+	if !found || !bytes.HasPrefix(head, []byte("HTTP/1.1 ")) || bytes.ContainsAny(head, "\r\n") {
 		return c.Conn.Write(b)
 	}
 	if _, err := c.Conn.Write(inEnvelope(head)); err != nil {
@@ -111,6 +111,10 @@ func (c *politeConn) Write(b []byte) (int, error) {
 }
 
 func inEnvelope(statusLine []byte) []byte {
+	if bytes.HasPrefix(statusLine, []byte("HTTP/1.1 5")) {
+		// A transfer encoding that nobody knows is the client's fault.
+		statusLine = []byte("HTTP/1.1 400 Bad Request")
+	}
 	x := &exchange{id: uuid.New()}
 	e := envelop(x, time.Now(), fault.Invalid("this is no HTTP request that can be read: %s", bytes.TrimPrefix(statusLine, []byte("HTTP/1.1 "))))
 	body, err := json.Marshal(e)

@@ -78,8 +78,7 @@ func New(c Config) http.Handler {
 		return s
 	}
 	return otelhttp.NewHandler(s, "http", otelhttp.WithTracerProvider(c.Traces),
-		otelhttp.WithFilter(func(r *http.Request) bool { return !isProbe(r.URL.Path) }),
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return shortened(r.Method + " " + r.URL.Path) }))
+		otelhttp.WithFilter(func(r *http.Request) bool { return !isProbe(r.URL.Path) }))
 }
 
 func newServer(c Config) *server {
@@ -110,6 +109,8 @@ func newServer(c Config) *server {
 	speakEnvelope()
 	s.api = humago.New(guarded{s}, documentConfig(c.Version))
 	s.registerAll()
+	alsoAnswers(s.api.OpenAPI().Paths["/github/secrets/sync"].Post, http.StatusOK, http.StatusAccepted, "The run goes on; the counts are those so far.")
+	alsoAnswers(s.api.OpenAPI().Paths["/projects"].Post, http.StatusCreated, http.StatusOK, "The project that is there already, unchanged.")
 	s.registerOpen()
 	return s
 }
@@ -250,7 +251,7 @@ func speakEnvelope() {
 // documented is an operation as huma and the OpenAPI document know it.
 func (s *server) documented(op operation) huma.Operation {
 	o := huma.Operation{
-		OperationID: op.ID, Method: op.Method, Path: op.Path, Tags: []string{op.Tag}, Summary: op.Brief, Description: op.Text,
+		OperationID: op.ID, Method: op.Method, Path: op.Path, Tags: []string{op.Tag}, Summary: op.Brief, Description: op.Text, DefaultStatus: op.Good,
 		Security:   []map[string][]string{{"bearer": {}}},
 		Extensions: map[string]any{"x-required-role": op.roleText(), "x-cost": op.Cost},
 		// The body is here already, within its own bounds: huma is to set neither.

@@ -14,7 +14,7 @@ import (
 type Token struct {
 	ID         uuid.UUID  `json:"id" format:"uuid"`
 	UserID     uuid.UUID  `json:"userId" format:"uuid"`
-	ProjectID  *uuid.UUID `json:"projectId" format:"uuid" doc:"The only project it is good for; null: all of its user's."`
+	ProjectID  *uuid.UUID `json:"projectId" format:"uuid" nullable:"true" doc:"The only project it is good for; null: all of its user's."`
 	Role       store.Role `json:"role" enum:"viewer,developer,admin" doc:"The most it allows; its user's own role bounds it too."`
 	Name       string     `json:"name"`
 	ExpiresAt  time.Time  `json:"expiresAt"`

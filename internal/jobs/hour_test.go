@@ -30,7 +30,7 @@ func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // inSimulatedTime runs a test at the default intervals, where an hour takes seconds.
-func inSimulatedTime(t *testing.T, test func(w *world)) {
+func inSimulatedTime(t *testing.T, test func(t testing.TB, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, sim: githubsim.New(githubsim.Config{}), env: t.TempDir() + "/.env", url: "http://127.0.0.1:1"}
 		w.token = w.sim.AddToken(githubsim.Token{})
@@ -39,7 +39,7 @@ func inSimulatedTime(t *testing.T, test func(w *world)) {
 			t.Fatal(err)
 		}
 		w.db = db
-		test(w)
+		test(t, w)
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
@@ -54,7 +54,7 @@ func (w *world) atDefaults(j *jobs.Config, gh *github.Config) {
 }
 
 func TestAnIdleHourOfFiftyProjectsCostsNothing(t *testing.T) {
-	inSimulatedTime(t, func(w *world) {
+	inSimulatedTime(t, func(t testing.TB, w *world) {
 		w.write(values{"TOKEN": "one"})
 		var names []string
 		var all []store.Project
@@ -95,7 +95,7 @@ func TestAnIdleHourOfFiftyProjectsCostsNothing(t *testing.T) {
 }
 
 func TestWithinNinetySecondsAtTheDefaultInterval(t *testing.T) {
-	inSimulatedTime(t, func(w *world) {
+	inSimulatedTime(t, func(t testing.TB, w *world) {
 		p := w.project(repo)
 		w.write(values{"TOKEN": "one"})
 		stop := w.replica(w.atDefaults).run()
@@ -128,7 +128,7 @@ func TestWithinNinetySecondsAtTheDefaultInterval(t *testing.T) {
 }
 
 func TestAFullRunNowAndThen(t *testing.T) {
-	inSimulatedTime(t, func(w *world) {
+	inSimulatedTime(t, func(t testing.TB, w *world) {
 		p := w.project(repo)
 		w.write(values{"TOKEN": "one"})
 		w.full = 10 * time.Minute

@@ -59,7 +59,7 @@ type Config struct {
 	Accounts *syncing.Accounts
 	APIHost  string // of the GitHub whose projects are worked for
 
-	Interval time.Duration   // between looks at a project's Actions list, unless it has its own; 60 s, negative: no polling at all
+	Interval time.Duration   // between looks at a project's Actions list, unless it has its own; 60 s, negative: no looks, and no runs that nobody asks for
 	Drift    time.Duration   // at most so long between looks at its target lists; 5 minutes
 	Retries  []time.Duration // after which a failed run is tried again; 1, 5 and 30 minutes
 	Roster   time.Duration   // between looks into the database for new projects; 20 s

@@ -43,7 +43,7 @@ type watched struct {
 
 	actionsAt, targetsAt time.Time
 	asked                uint64 // the state for which a run was started last
-	failures             int    // looks in a row that failed
+	failures             int    // looks that were refused in a row
 }
 
 // A seenList is one list: as the last run saw it, and as the last look did.
@@ -75,7 +75,7 @@ func identityOf(r store.ActiveProject) string {
 // phase is where in an interval the project's turn is, from 0 to 1, the same on every replica.
 func (w *watched) phase() float64 { return float64(binary.BigEndian.Uint32(w.id[:4])) / (1 << 32) }
 
-// longestWait bounds how long a project waits whose looks fail.
+// longestWait bounds how long a project waits whose looks are refused.
 const longestWait = 30 * time.Minute
 
 // look looks at whatever of a project is due, and returns when the next look is. It starts a run when
@@ -86,9 +86,7 @@ func (a *account) look(ctx context.Context, w *watched) (next time.Time) {
 		if ctx.Err() == nil {
 			a.Log.DebugContext(ctx, "project not looked at", "project", w.id, "cause", err)
 		}
-		w.failures++
-		wait := min(actions<<min(w.failures-1, 10), max(actions, longestWait))
-		return a.Now().Add(wait)
+		return a.Now().Add(w.afterFailure(err, actions))
 	}
 	w.failures = 0
 	next = soonest(w.actionsAt, w.targetsAt)
@@ -96,6 +94,16 @@ func (a *account) look(ctx context.Context, w *watched) (next time.Time) {
 		next = soonest(next, w.fullAt)
 	}
 	return next
+}
+
+// afterFailure is how long to wait after a look that failed. What is refused or not there is asked for
+// less and less; a GitHub or a database that went away may be back any moment.
+func (w *watched) afterFailure(err error, interval time.Duration) time.Duration {
+	if !fault.Is(err, fault.ResourceNotFound) && !fault.Is(err, fault.IntegrationDenied) {
+		return interval
+	}
+	w.failures++
+	return min(interval<<min(w.failures-1, 10), max(interval, longestWait))
 }
 
 func (a *account) lookAt(ctx context.Context, w *watched, actions, targets time.Duration) error {

@@ -120,14 +120,10 @@ type replica struct {
 	*jobs.Jobs
 	accounts *syncing.Accounts
 	service  *syncing.Service
-	config   jobs.Config
 }
 
 // quick are lease times that a test can wait for.
 var quick = store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 600 * time.Millisecond, Grace: 200 * time.Millisecond}
-
-// credential changes what a replica signs with.
-type credential func(*github.Config)
 
 // replica makes a replica that may use the file for the repositories named.
 func (w *world) replica(change func(*jobs.Config, *github.Config), repos ...string) *replica {
@@ -161,7 +157,6 @@ func (w *world) replica(change func(*jobs.Config, *github.Config), repos ...stri
 		Settings: syncing.Settings{FullRun: w.full, Lease: quick, Lag: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}},
 	})
 	c.Service, c.Accounts = r.service, r.accounts
-	r.config = c
 	r.Jobs = jobs.New(c)
 	return r
 }

@@ -26,12 +26,12 @@ type Origin struct {
 	Repositories []github.Ref // that may have its values; none but these
 }
 
-// ParseOrigin reads NAME=FROM,OWNER/REPO…
+// ParseOrigin reads NAME=FROM,OWNER/REPO…. FROM ends where only repositories follow, so a command may
+// hold commas, unless what follows its last one looks like a repository.
 func ParseOrigin(text string) (Origin, error) {
 	name, rest, _ := strings.Cut(text, "=")
 	o := Origin{Name: name}
 	parts := strings.Split(rest, ",")
-	// Repositories are read from the end, since a command may hold commas.
 	for len(parts) > 1 && strings.Count(parts[len(parts)-1], "/") == 1 {
 		ref, err := github.ParseRef(parts[len(parts)-1])
 		if err != nil {

@@ -31,14 +31,19 @@ const repo = "acme/widgets"
 
 // A world is a simulated GitHub with one repository, a database, and the service between them.
 type world struct {
-	t   *testing.T
-	sim *githubsim.GitHub
-	url string
-	db  *store.Store
-	svc *syncing.Service
-	log bytes.Buffer
-
+	t     *testing.T
+	sim   *githubsim.GitHub
+	url   string
 	token string
+	db    *store.Store
+	svc   *syncing.Service
+	log   bytes.Buffer
+}
+
+// quick are a run's times, as short as a test can afford.
+var quick = syncing.Settings{
+	Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
+	Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},
 }
 
 func newWorld(t *testing.T) *world {
@@ -74,14 +79,7 @@ func (w *world) service(token string, change ...func(*syncing.Config)) *syncing.
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(client.CloseIdle)
-	host, _ := url.Parse(w.url)
-	c := syncing.Config{
-		GitHub: client, Store: w.db, APIHost: host.Host, Holder: "test",
-		Settings: syncing.Settings{
-			Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
-			Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},
-		},
-	}
+	c := syncing.Config{GitHub: client, Store: w.db, APIHost: w.host(), Holder: "test", Settings: quick}
 	for _, ch := range change {
 		ch(&c)
 	}
@@ -91,9 +89,8 @@ func (w *world) service(token string, change ...func(*syncing.Config)) *syncing.
 // project is the one of the world's repository.
 func (w *world) project() store.Project {
 	w.t.Helper()
-	host, _ := url.Parse(w.url)
 	owner, name, _ := strings.Cut(repo, "/")
-	p, found, err := w.db.FindProject(context.Background(), host.Host, owner, name)
+	p, found, err := w.db.FindProject(context.Background(), w.host(), owner, name)
 	if err != nil || !found {
 		w.t.Fatalf("project: %v, found %v", err, found)
 	}
@@ -122,6 +119,15 @@ func (w *world) lastRun() store.Run {
 		w.t.Fatalf("runs: %v, %d of them", err, len(runs))
 	}
 	return runs[0]
+}
+
+func (w *world) host() string {
+	w.t.Helper()
+	u, err := url.Parse(w.url)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u.Host
 }
 
 // values is a source's content as a test writes it.
