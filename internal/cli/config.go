@@ -96,6 +96,11 @@ func (a *app) file(flags *pflag.FlagSet, root *cobra.Command) (l layer, name str
 	if err := yaml.Unmarshal(text, &l); err != nil {
 		return nil, name, fault.Invalid("%s is not a YAML mapping: %s", name, strings.TrimSpace(yaml.FormatError(err, false, false))).Because(err)
 	}
+	sources, err := l.takeSources(name)
+	if err != nil {
+		return nil, name, err
+	}
+	a.settings.sources = sources
 	if err := l.check(name, knownFlags(root)); err != nil {
 		return nil, name, err
 	}
@@ -153,8 +158,16 @@ func (a *app) guard(l layer, file string, flags *pflag.FlagSet) error {
 	if from, _ := l["from"].(string); strings.HasPrefix(from, "exec:") && !overruled("from") {
 		return refuse("from", "it names a command to run")
 	}
+	if l.commands(a.settings.sources) && !overruled("source") {
+		return refuse("source", "it names a command to run")
+	}
 	if database, _ := l["database"].(string); strings.Contains(database, "://") && !overruled("database") {
 		return refuse("database", "it says where names and hashes are sent")
+	}
+	for _, key := range []string{"server", "otlp-endpoint", "oidc-issuer"} {
+		if l[key] != nil && !overruled(key) {
+			return refuse(key, "it says whom to trust")
+		}
 	}
 	return nil
 }

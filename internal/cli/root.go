@@ -34,12 +34,14 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "keep", Title: "Keeping in step:"},
 		&cobra.Group{ID: "look", Title: "Looking:"},
 		&cobra.Group{ID: "rule", Title: "Deciding:"},
+		&cobra.Group{ID: "serve", Title: "Serving:"},
 		&cobra.Group{ID: "help", Title: "Getting along:"},
 	)
 	root.AddCommand(
 		in("keep", a.planCommand()), in("keep", a.syncCommand()), in("keep", a.setCommand()),
 		in("look", a.statusCommand()), in("look", a.validateCommand()), in("look", a.auditCommand()), in("look", a.quotaCommand()),
 		in("rule", a.scopesCommand()), in("rule", a.exclusionsCommand()), in("rule", a.projectCommand()),
+		in("serve", a.serveCommand()), in("serve", a.tokenCommand()), in("serve", a.memberCommand()), in("serve", a.migrateCommand()),
 		in("help", a.demoCommand()), in("help", a.doctorCommand()), in("help", a.versionCommand()),
 	)
 	root.SetHelpCommandGroupID("help")
@@ -77,6 +79,18 @@ func (a *app) run(do func(ctx context.Context, args []string) error) func(*cobra
 		}
 		return do(c.Context(), args)
 	}
+}
+
+// runHere makes the RunE of a command that works on the database itself, which a server does not
+// offer to anybody.
+func (a *app) runHere(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return a.run(func(ctx context.Context, args []string) error {
+		if a.settings.server != "" {
+			return fault.Invalid("this command works on the database itself, and --server names a server").
+				Hinting("Run it where the database is reached: --database FILE or postgres://…, without --server and %s.", variable("server"))
+		}
+		return do(ctx, args)
+	})
 }
 
 // group makes a command that only holds others.

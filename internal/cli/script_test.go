@@ -42,6 +42,10 @@ func TestScripts(t *testing.T) {
 			"terminal": terminal,
 			"empty":    empty,
 			"exits":    exits,
+			"port":     port,
+			"keep":     keep,
+			"ask":      ask,
+			"until":    until,
 		},
 	})
 }

@@ -33,6 +33,8 @@ type settings struct {
 	lease       store.LeaseTimes
 	leaseWait   time.Duration
 	retry       github.Retry
+	server      string
+	sources     []syncing.Origin // of the settings file; of no use but to the service
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
@@ -42,6 +44,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.wait, "wait", false, "sit out the reset of GitHub's quota instead of giving up")
 	f.StringVar(&s.apiURL, "github-api-url", "", "`URL` of GitHub's API: https://HOST/api/v3 of an Enterprise Server (default https://api.github.com)")
 	f.StringVar(&s.database, "database", "", "`FILE` to remember in, or postgres://… (default $XDG_STATE_HOME/octoseal/octoseal.db)")
+	f.StringVar(&s.server, "server", "", "`URL` of an octoseal serve to ask instead, with the token in OCTOSEAL_TOKEN")
 	f.IntVar(&s.concurrency, "concurrency", syncing.DefaultConcurrency, "`N` secrets in flight at once, at most 50")
 	f.StringVar(&s.hashKeyFile, "hash-key-file", "", "`FILE` with a key for the stored hashes; OCTOSEAL_HASH_KEY may hold the key itself")
 	f.StringVar(&s.config, "config", "", "settings `FILE` (default octoseal.yaml here, if there is one)")

@@ -85,7 +85,7 @@ func (s *server) projectsOf(ctx context.Context, c caller, page Page) (found []s
 type Settings struct {
 	Name                *string     `json:"name,omitempty" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f]+$" doc:"For people; OWNER/NAME unless given."`
 	ValueSource         *string     `json:"valueSource,omitempty" maxLength:"200" pattern:"^(relay|source:[A-Za-z0-9._-]+)?$" doc:"relay, source:NAME of a source that the operator named for this repository, or empty. Neither paths nor commands are taken."`
-	AutoSync            *bool       `json:"autoSync,omitempty" doc:"Keep in step without being asked."`
+	AutoSync            *bool       `json:"autoSync,omitempty" doc:"Keep in step without being asked; true for a new project unless given."`
 	SyncIntervalSeconds *int64      `json:"syncIntervalSeconds,omitempty" minimum:"0" maximum:"2592000" doc:"Seconds between looks for a change; 0: the server's own."`
 	Adopt               *plan.Adopt `json:"adopt,omitempty" enum:",overwrite,keep" doc:"What happens to copies that Octoseal did not write; empty: they are conflicts."`
 	DefaultReviewerID   *int64      `json:"defaultReviewerId,omitempty" minimum:"0" doc:"GitHub's number of a user; 0: none."`
@@ -141,6 +141,7 @@ func (s *server) createProject(ctx context.Context, _ access, in *createProjectI
 	}
 	wanted := store.Project{
 		APIHost: s.APIHost, Owner: repo.Owner, Repo: repo.Name, RepositoryID: repo.ID, DefaultBranch: repo.DefaultBranch,
+		AutoSync: true,
 	}
 	known, found, err := s.store.ProjectByRepositoryID(ctx, s.APIHost, repo.ID)
 	if err != nil {

@@ -28,7 +28,7 @@ type RunResponse struct {
 	FinishedAt *time.Time     `json:"finishedAt"`
 	TotalCount int            `json:"totalCount" minimum:"0" doc:"Secrets selected."`
 
-	Notices         []Notice     `json:"notices,omitempty" nullable:"false"`
+	Notices         []Notice     `json:"notices" nullable:"false"`
 	Summary         *Summary     `json:"summary,omitempty"`
 	Actions         []DoneAction `json:"actions,omitempty" nullable:"false" doc:"What the run decided, and how each ended."`
 	WithheldDeletes int          `json:"withheldDeletes,omitempty" doc:"Deletions that would need allowDeletes."`
@@ -126,6 +126,9 @@ func (s *server) told(run store.Run) RunResponse {
 	}
 	if res.Errors == nil {
 		res.Errors = []SecretError{}
+	}
+	if res.Notices == nil {
+		res.Notices = []Notice{}
 	}
 	res.CorrelationID, res.ProjectID, res.ActorID, res.Trigger = run.ID, run.Project, run.Actor, run.Trigger
 	res.State, res.StartedAt, res.TotalCount = run.State, run.StartedAt.UTC(), run.Total

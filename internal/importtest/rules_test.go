@@ -26,7 +26,9 @@ func rules() map[string]rule {
 		"githubsim/conform": {may: []string{"githubsim", "secret"}, testsOnly: true},
 		"store/storetest":   {may: append([]string{"store"}, ground...), testsOnly: true},
 		// The command line wires everything together, and it alone.
-		"cli": {may: slices.Concat(ground, ports, services, doors, []string{"githubsim"})},
+		"cli": {may: slices.Concat(ground, ports, services, doors, []string{"httpapi/openid", "githubsim"})},
+		// A provider's tokens become a login, which needs nothing of ours.
+		"httpapi/openid": {},
 	}
 	for i, room := range ground {
 		r[room] = rule{may: ground[:i]}
@@ -39,6 +41,11 @@ func rules() map[string]rule {
 	}
 	for _, room := range doors {
 		r[room] = rule{may: slices.Concat(ground, services)}
+	}
+	// The doors of the service stand between the queue's rows, repositories as GitHub names them, and
+	// the services. Values come through neither: the sources are not theirs to open.
+	for _, room := range []string{"httpapi", "jobs"} {
+		r[room] = rule{may: slices.Concat(ground, services, []string{"store", "github"})}
 	}
 	return r
 }
@@ -61,10 +68,15 @@ var fences = []fence{
 	{"database/sql", []string{"store", "store/storetest"}, "only store knows SQL"},
 	{"github.com/jackc/pgx", []string{"store", "store/storetest"}, "only store knows SQL"},
 	{"github.com/pressly/goose", []string{"store", "store/storetest"}, "only store knows SQL"},
+	{"github.com/riverqueue/river", []string{"store", "store/storetest"}, "only store knows the queue's client"},
 	{"modernc.org/sqlite", []string{"store", "store/storetest"}, "only store knows SQL"},
 	{"github.com/google/go-github", []string{"github"}, "only github knows GitHub's JSON"},
 	{"github.com/bradleyfalzon/ghinstallation", []string{"github"}, "only github speaks to GitHub"},
 	{"github.com/cli/go-gh", []string{"github"}, "only github speaks to GitHub"},
+	{"github.com/danielgtaylor/huma", []string{"httpapi"}, "only the HTTP door has operations"},
+	{"github.com/prometheus", []string{"httpapi"}, "only the HTTP door shows metrics; others tell them"},
+	{"github.com/coreos/go-oidc", []string{"httpapi/openid"}, "only openid verifies a provider's tokens"},
+	{"go.opentelemetry.io/otel/exporters", []string{"cli"}, "only the command line decides where traces go"},
 	{"github.com/spf13/cobra", []string{"cli"}, "only the command line has flags"},
 	{"os/exec", []string{"source", "github", "cli", "store/storetest"}, "only sources, logins, the command line and a database for tests run programs"},
 	{"unsafe", nil, "nobody needs it"},
@@ -83,7 +95,7 @@ var clients = []string{
 }
 
 // speakers are the rooms that may use them.
-var speakers = []string{"github", "githubsim", "githubsim/conform"}
+var speakers = []string{"github", "githubsim", "githubsim/conform", "cli", "httpapi/openid"}
 
 // bad are names for packages that say nothing about what belongs in them.
 var bad = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "base", "lib", "types", "tools"}

@@ -24,15 +24,16 @@ func TestKeepsInStepWithoutBeingAsked(t *testing.T) {
 		p := w.project(repo)
 		w.write(values{"TOKEN": "one", "OTHER": "two"})
 		w.replica(nil).run()
-		w.eventually("a new project has its first run", 5*time.Second, func() bool { return w.holds(repo, values{"TOKEN": "one", "OTHER": "two"}) })
+		first := values{"TOKEN": "one", "OTHER": "two"}
+		w.eventually("a new project has its first run", 5*time.Second, func() bool { return w.holds(repo, first) && w.idle(p) })
 
 		w.write(values{"TOKEN": "changed", "OTHER": "two"})
-		w.eventually("a changed file reaches every scope", 5*time.Second, func() bool { return w.holds(repo, values{"TOKEN": "changed", "OTHER": "two"}) })
+		changed := func() bool { return w.holds(repo, values{"TOKEN": "changed", "OTHER": "two"}) && w.idle(p) }
+		w.eventually("a changed file reaches every scope", 5*time.Second, changed)
 
 		w.sim.DeleteSecret(repo, "codespaces", "TOKEN")
-		w.eventually("a copy deleted outside is made again", 5*time.Second, func() bool { return w.holds(repo, values{"TOKEN": "changed", "OTHER": "two"}) })
+		w.eventually("a copy deleted outside is made again", 5*time.Second, changed)
 
-		w.eventually("the runs end", 5*time.Second, func() bool { return w.idle(p) })
 		for _, r := range w.runs(p) {
 			if r.State != store.Succeeded || len(r.Result) == 0 || r.Actor != store.Scheduler {
 				t.Errorf("run %s of %s: %s, result %s", r.ID, r.Trigger, r.State, r.Result)

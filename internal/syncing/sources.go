@@ -65,6 +65,8 @@ func (o Origin) check() error {
 
 // Sources are the operator's, by name.
 type Sources struct {
+	// Learn, when set, hears each value that is read, so that no log tells it.
+	Learn   func(secret.Plaintext)
 	origins map[string]Origin
 	options source.Options
 }
@@ -187,6 +189,11 @@ func (s *Sources) read(ctx context.Context, p store.Project, skipInvalid bool, e
 		return out, err
 	}
 	entries, err := src.Read(ctx)
+	if s.Learn != nil {
+		for _, e := range entries {
+			s.Learn(e.Value)
+		}
+	}
 	if err != nil {
 		return out, err
 	}
