@@ -70,6 +70,9 @@ func (a *app) listEvents(ctx context.Context, q query) error {
 	if err != nil {
 		return err
 	}
+	if a.settings.server != "" {
+		return a.remotely(func(r *remote) error { return r.events(ctx, filter) })
+	}
 	s, err := a.offline(ctx, toRead)
 	if err != nil {
 		return err
@@ -79,6 +82,10 @@ func (a *app) listEvents(ctx context.Context, q query) error {
 	if err != nil {
 		return err
 	}
+	return a.tellEvents(events, next)
+}
+
+func (a *app) tellEvents(events []audit.Event, next string) error {
 	if a.settings.json {
 		return a.screen.out.data(struct {
 			Events []audit.Event `json:"events"`
@@ -120,7 +127,7 @@ func (a *app) auditVerify() *cobra.Command {
 			"check against it with --head.",
 	}
 	c.Flags().StringVar(&head, "head", "", "the `HASH` of an event that was kept elsewhere")
-	c.RunE = a.run(func(ctx context.Context, _ []string) error { return a.verify(ctx, head) })
+	c.RunE = a.runHere(func(ctx context.Context, _ []string) error { return a.verify(ctx, head) })
 	return c
 }
 

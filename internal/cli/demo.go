@@ -23,7 +23,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Show it all on a simulated GitHub, touching nothing",
 		Long: "Demo starts a simulated GitHub on this machine, with a repository that people have worked in\n" +
 			"for years, and runs the commands that bring it in step. The simulator then stays up to play\n" +
-			"with, until Ctrl-C. Nothing outside of a temporary folder is touched.",
+			"with, beside a service that keeps the repository in step, until Ctrl-C. Nothing outside of a\n" +
+			"temporary folder is touched.",
 		Args: exactly(),
 		RunE: a.run(func(ctx context.Context, _ []string) error { return a.demo(ctx, exit) }),
 	}
@@ -38,6 +39,8 @@ type stage struct {
 	demo   githubsim.Demo
 	url    string
 	folder string
+	server string // the service, once it runs
+	token  string // of somebody who may ask it
 }
 
 // values is the .env of the demo. Its secrets are those of the simulated repository, two of them
@@ -74,6 +77,11 @@ func (a *app) demo(ctx context.Context, exit bool) error {
 	if err := st.play(ctx); err != nil {
 		return err
 	}
+	stop, err := st.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if exit {
 		return nil
 	}
@@ -159,20 +167,32 @@ func (st *stage) edit() {
 
 // run runs the program as the person would, without their own settings and keyboard.
 func (st *stage) run(ctx context.Context, args []string) int {
+	st.show(args)
+	return Run(ctx, st.process(args))
+}
+
+// show says which command comes.
+func (st *stage) show(args []string) {
+	out := st.app.screen.out
+	line := commandLine(append([]string{st.app.programName()}, args...)).String()
+	out.println(out.strong("$ " + strings.Replace(line, "'&'", "&", 1)))
+}
+
+// process is the program as the person would start it.
+func (st *stage) process(args []string) Process {
 	a := st.app
-	a.screen.out.println(a.screen.out.strong("$ " + commandLine(append([]string{a.programName()}, args...)).String()))
 	environ := slices.DeleteFunc(slices.Clone(a.Environ), func(v string) bool { return strings.HasPrefix(v, "OCTOSEAL_") })
-	return Run(ctx, Process{
+	return Process{
 		Name: a.Name, Args: args, In: strings.NewReader(""), Out: a.Out, Err: a.Err,
 		Environ: append(environ, "OCTOSEAL_GITHUB_TOKEN="+st.demo.Token),
-	})
+	}
 }
 
 // invite says how to go on by hand.
 func (st *stage) invite() {
 	out, p := st.app.screen.out, st.app.programName()
-	out.printf("\nThe simulator stays up at %s until Ctrl-C. To play with it, in another terminal:\n\n", st.url)
-	out.printf("  cd %s\n  export OCTOSEAL_GITHUB_TOKEN=%s\n", quoted(st.folder), st.demo.Token)
+	out.printf("\nThe simulator stays up at %s, and the service at %s,\nuntil Ctrl-C. To play with them, in another terminal:\n\n", st.url, st.server)
+	out.printf("  cd %s\n  export OCTOSEAL_GITHUB_TOKEN=%s\n  T=%s\n", quoted(st.folder), st.demo.Token, st.token)
 	if self, err := os.Executable(); err == nil && p == "octoseal" {
 		if _, err := exec.LookPath(p); err != nil {
 			out.printf("  alias octoseal=%s\n", quoted(self))
@@ -180,5 +200,6 @@ func (st *stage) invite() {
 	}
 	out.printf("\n  %-34s %s\n", p+" status", out.faint("# which secret is where"))
 	out.printf("  %-34s %s\n", p+" set DEPLOY_KEY", out.faint("# one value, typed unseen, into every scope"))
-	out.printf("  %-34s %s\n", p+" sync --from .env", out.faint("# after changing something in the .env"))
+	out.printf("  %-34s %s\n", "echo NEW_KEY=1 >> .env", out.faint("# and the service writes it within a minute"))
+	out.printf("  %s\n", st.curl())
 }

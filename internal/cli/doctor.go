@@ -22,7 +22,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: "Doctor looks at everything a sync depends on and says what stands in its way, and what to do\n" +
 			"about it. It writes no secret. It exits with 3 when something needs attention.",
 		Args: exactly(),
-		RunE: a.run(func(ctx context.Context, _ []string) error { return a.doctor(ctx) }),
+		RunE: a.runHere(func(ctx context.Context, _ []string) error { return a.doctor(ctx) }),
 	}
 }
 

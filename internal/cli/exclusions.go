@@ -33,6 +33,9 @@ func (a *app) exclusionsList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the rules in force", Args: exactly(),
 		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if a.settings.server != "" {
+				return a.remotely(func(r *remote) error { return r.listRules(ctx) })
+			}
 			s, err := a.aside(ctx, toRead)
 			if err != nil {
 				return err
@@ -42,25 +45,31 @@ func (a *app) exclusionsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list := struct {
-				Rules []shownRule `json:"rules"`
-			}{[]shownRule{}}
-			t := table{head: []string{"PATTERN", "HOLDS", "REASON"}}
+			list := []shownRule{}
 			for _, r := range rules {
-				holds := "here"
-				if r.Global {
-					holds = "everywhere"
-				}
-				list.Rules = append(list.Rules, shown(r))
-				t.rows = append(t.rows, []cell{{text: r.Pattern.String()}, {text: holds}, {text: r.Reason}})
+				list = append(list, shown(r))
 			}
-			if a.settings.json {
-				return a.screen.out.data(list)
-			}
-			t.print(a.screen.out)
-			return nil
+			return a.tellRules(list)
 		}),
 	}
+}
+
+func (a *app) tellRules(rules []shownRule) error {
+	if a.settings.json {
+		return a.screen.out.data(struct {
+			Rules []shownRule `json:"rules"`
+		}{rules})
+	}
+	t := table{head: []string{"PATTERN", "HOLDS", "REASON"}}
+	for _, r := range rules {
+		holds := "here"
+		if r.IsGlobal {
+			holds = "everywhere"
+		}
+		t.rows = append(t.rows, []cell{{text: r.Pattern}, {text: holds}, {text: r.Reason}})
+	}
+	t.print(a.screen.out)
+	return nil
 }
 
 func (a *app) exclusionsAdd() *cobra.Command {
@@ -81,6 +90,9 @@ func (a *app) exclusionsAdd() *cobra.Command {
 			return fault.Invalid("--reason is missing: a rule without one is a riddle for the next person").
 				Hinting("%s", a.again("", "--reason", "WHY"))
 		}
+		if a.settings.server != "" {
+			return a.remotely(func(r *remote) error { return r.addRule(ctx, args[0], reason, global) })
+		}
 		s, repo, err := a.ruling(ctx, global)
 		if err != nil {
 			return err
@@ -90,13 +102,17 @@ func (a *app) exclusionsAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.settings.json {
-			return a.screen.out.data(shown(rule))
-		}
-		a.screen.out.printf("names that match %s are left alone\n", rule.Pattern)
-		return nil
+		return a.tellAdded(shown(rule))
 	})
 	return c
+}
+
+func (a *app) tellAdded(rule shownRule) error {
+	if a.settings.json {
+		return a.screen.out.data(rule)
+	}
+	a.screen.out.printf("names that match %s are left alone\n", rule.Pattern)
+	return nil
 }
 
 func (a *app) exclusionsRemove() *cobra.Command {
@@ -108,6 +124,9 @@ func (a *app) exclusionsRemove() *cobra.Command {
 	}
 	c.Flags().BoolVar(&global, "global", false, "a rule for every repository")
 	c.RunE = a.run(func(ctx context.Context, args []string) error {
+		if a.settings.server != "" {
+			return a.remotely(func(r *remote) error { return r.removeRule(ctx, args[0], global) })
+		}
 		s, repo, err := a.ruling(ctx, global)
 		if err != nil {
 			return err
@@ -116,15 +135,19 @@ func (a *app) exclusionsRemove() *cobra.Command {
 		if err := s.RemoveRule(ctx, repo, args[0]); err != nil {
 			return err
 		}
-		if a.settings.json {
-			return a.screen.out.data(struct {
-				Removed string `json:"removed"`
-			}{args[0]})
-		}
-		a.screen.out.printf("the rule %s is gone\n", args[0])
-		return nil
+		return a.tellRemoved(args[0])
 	})
 	return c
+}
+
+func (a *app) tellRemoved(rule string) error {
+	if a.settings.json {
+		return a.screen.out.data(struct {
+			Removed string `json:"removed"`
+		}{rule})
+	}
+	a.screen.out.printf("the rule %s is gone\n", rule)
+	return nil
 }
 
 func (a *app) exclusionsTest() *cobra.Command {
@@ -145,6 +168,9 @@ func (a *app) exclusionsTest() *cobra.Command {
 	c.RunE = a.run(func(ctx context.Context, args []string) error {
 		if c.Flags().Changed("pattern") && pattern == "" {
 			return fault.Invalid("--pattern is empty and would exclude every name")
+		}
+		if a.settings.server != "" {
+			return a.remotely(func(r *remote) error { return r.testNames(ctx, pattern, args) })
 		}
 		s, err := a.aside(ctx, toRead)
 		if err != nil {

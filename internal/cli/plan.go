@@ -20,7 +20,12 @@ func (a *app) planCommand() *cobra.Command {
 		Example: "  octoseal plan --repo acme/widgets --from .env\n" +
 			"  octoseal plan --from .env --exit-code      # 3 when there is something to do",
 		Args: exactly(),
-		RunE: a.run(func(ctx context.Context, _ []string) error { return a.plan(ctx, sel, exitCode) }),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if a.settings.server != "" {
+				return a.remotely(func(r *remote) error { return r.plan(ctx, sel, exitCode) })
+			}
+			return a.plan(ctx, sel, exitCode)
+		}),
 	}
 	c.Flags().SortFlags = false
 	sel.register(c.Flags())
@@ -39,8 +44,13 @@ func (a *app) plan(ctx context.Context, sel selection, exitCode bool) error {
 	if err != nil {
 		return err
 	}
+	return a.tellPlan(p, in.odd, exitCode)
+}
+
+func (a *app) tellPlan(p syncing.Preview, odd []string, exitCode bool) error {
 	a.screen.settle()
-	a.notices(p.Notices, in.odd)
+	a.notices(p.Notices, odd)
+	var err error
 	if a.settings.json {
 		err = a.screen.out.data(p)
 	} else {

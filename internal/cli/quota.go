@@ -19,14 +19,19 @@ func (a *app) quotaCommand() *cobra.Command {
 		Long: "Quota asks GitHub what is left of its hourly limits, which costs nothing, and adds what only\n" +
 			"Octoseal knows: its own writes within the hour, and a pause that GitHub has asked for.",
 		Args: exactly(),
-		RunE: a.run(func(ctx context.Context, _ []string) error { return a.quota(ctx) }),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if a.settings.server != "" {
+				return a.remotely(func(r *remote) error { return r.quota(ctx) })
+			}
+			return a.quota(ctx)
+		}),
 	}
 }
 
 // A resource is one limit.
 type resource struct {
 	Name      string     `json:"name"`
-	Limit     int        `json:"limit"`
+	Limit     int        `json:"limit,omitempty"` // none where a server does not tell
 	Remaining int        `json:"remaining"`
 	ResetAt   *time.Time `json:"resetAt"`
 }
@@ -67,6 +72,10 @@ func (a *app) quota(ctx context.Context) error {
 	if p, paused := s.client.Governor().Paused(); paused {
 		r.Pause = &p
 	}
+	return a.tellQuota(r)
+}
+
+func (a *app) tellQuota(r quotaReport) error {
 	if a.settings.json {
 		return a.screen.out.data(r)
 	}
@@ -77,11 +86,14 @@ func (a *app) quota(ctx context.Context) error {
 func (a *app) showQuota(r quotaReport) {
 	t := table{head: []string{"RESOURCE", "LEFT", "LIMIT", "RESET"}}
 	for _, q := range r.Resources {
-		reset := "an hour after each write"
+		reset, limit := "an hour after each write", strconv.Itoa(q.Limit)
+		if q.Limit == 0 {
+			reset, limit = "-", "-"
+		}
 		if q.ResetAt != nil {
 			reset = q.ResetAt.Local().Format(time.DateTime)
 		}
-		t.rows = append(t.rows, []cell{{text: q.Name}, {text: strconv.Itoa(q.Remaining)}, {text: strconv.Itoa(q.Limit)}, {text: reset}})
+		t.rows = append(t.rows, []cell{{text: q.Name}, {text: strconv.Itoa(q.Remaining)}, {text: limit}, {text: reset}})
 	}
 	t.print(a.screen.out)
 	if r.Unlimited {

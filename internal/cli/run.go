@@ -92,7 +92,7 @@ func (a *app) logTo(h slog.Handler) {
 	a.log = slog.New(a.redact)
 	for _, name := range []string{
 		"OCTOSEAL_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
-		"OCTOSEAL_GITHUB_APP_PRIVATE_KEY", hashKeyVariable,
+		"OCTOSEAL_GITHUB_APP_PRIVATE_KEY", hashKeyVariable, tokenVariable, hookSecretVariable,
 	} {
 		a.redact.Learn(secret.NewPlaintext([]byte(a.Getenv(name))))
 	}

@@ -37,6 +37,9 @@ func (a *app) setScopes(ctx context.Context, text string, list []string) error {
 		return fault.Invalid("--scopes is missing: a secret belongs to one scope at least").
 			Hinting("%s", a.again("", "--scopes", "codespaces,dependabot"))
 	}
+	if a.settings.server != "" {
+		return a.remotely(func(r *remote) error { return r.setScopes(ctx, name, scopes) })
+	}
 	s, err := a.offline(ctx, toRecord)
 	if err != nil {
 		return err
@@ -46,6 +49,10 @@ func (a *app) setScopes(ctx context.Context, text string, list []string) error {
 	if err != nil {
 		return err
 	}
+	return a.tellScopes(name, scopes, dropped)
+}
+
+func (a *app) tellScopes(name secret.Name, scopes, dropped []secret.Scope) error {
 	if a.settings.json {
 		return a.screen.out.data(struct {
 			SecretName   secret.Name    `json:"secretName"`

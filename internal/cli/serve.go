@@ -88,7 +88,7 @@ func (a *app) serveCommand() *cobra.Command {
 		Args: exactly(),
 	}
 	s.register(c.Flags())
-	c.RunE = a.run(func(ctx context.Context, _ []string) error {
+	c.RunE = a.runHere(func(ctx context.Context, _ []string) error {
 		if !c.Flags().Changed("log-level") { // a service is watched through its log
 			a.settings.logLevel = "info"
 			if err := a.prepare(); err != nil {

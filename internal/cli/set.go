@@ -30,6 +30,10 @@ func (a *app) setCommand() *cobra.Command {
 
 // set is a sync of one name, from a source without identity: it never deletes anything.
 func (a *app) set(ctx context.Context, text string, sel selection) error {
+	if a.settings.server != "" {
+		return fault.Invalid("set and --server do not go together: no value is ever sent to a server").
+			Hinting("Put the value where the server's source is, and: octoseal sync --server URL --secret %s. Or leave --server out.", text)
+	}
 	name, err := parseName(text)
 	if err != nil {
 		return err

@@ -17,7 +17,12 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: "Status lists the secrets of every scope beside what is remembered of them. It needs no\n" +
 			"source, knows no value, and writes nothing.",
 		Args: exactly(),
-		RunE: a.run(func(ctx context.Context, _ []string) error { return a.status(ctx) }),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if a.settings.server != "" {
+				return a.remotely(func(r *remote) error { return r.status(ctx) })
+			}
+			return a.status(ctx)
+		}),
 	}
 }
 
@@ -31,6 +36,10 @@ func (a *app) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return a.tellStatus(st)
+}
+
+func (a *app) tellStatus(st syncing.Status) error {
 	if a.settings.json {
 		return a.screen.out.data(st)
 	}

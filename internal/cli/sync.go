@@ -22,7 +22,12 @@ func (a *app) syncCommand() *cobra.Command {
 			"  octoseal sync --from env:SECRET_ --scopes codespaces,dependabot\n" +
 			"  octoseal sync --from 'exec:sops -d secrets.yaml' --format yaml --adopt overwrite",
 		Args: exactly(),
-		RunE: a.run(func(ctx context.Context, _ []string) error { return a.sync(ctx, sel) }),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if a.settings.server != "" {
+				return a.remotely(func(r *remote) error { return r.sync(ctx, sel) })
+			}
+			return a.sync(ctx, sel)
+		}),
 	}
 	c.Flags().SortFlags = false
 	sel.register(c.Flags())
@@ -51,22 +56,34 @@ func (s *session) sync(ctx context.Context, req syncing.Request, odd []string) e
 	if err != nil && len(res.Actions) == 0 {
 		return err
 	}
-	a.notices(res.Notices, odd)
-	if a.settings.json {
-		if err := a.screen.out.data(res); err != nil {
-			return err
-		}
-	} else {
-		a.showResult(res)
+	if err == nil && ctx.Err() == nil {
+		return a.tellResult(res, odd)
 	}
-	if err == nil && ctx.Err() == nil && !res.InStep() {
-		found(res).tell(a, "")
-		return errAttention
+	if told := a.printResult(res, odd); told != nil {
+		return told
 	}
 	if err == nil && !res.InStep() {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+func (a *app) printResult(res syncing.Result, odd []string) error {
+	a.notices(res.Notices, odd)
+	if a.settings.json {
+		return a.screen.out.data(res)
+	}
+	a.showResult(res)
+	return nil
+}
+
+// tellResult tells of a run that came to its end, and what to do about what is not in step.
+func (a *app) tellResult(res syncing.Result, odd []string) error {
+	if err := a.printResult(res, odd); err != nil || res.InStep() {
+		return err
+	}
+	found(res).tell(a, "")
+	return errAttention
 }
 
 // The answers to the question about what is already there.

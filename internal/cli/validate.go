@@ -36,7 +36,11 @@ func (a *app) validateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.validate(ctx, syncing.ValidateRequest{Actor: store.Local, Required: names, Scopes: at, Strict: strict})
+		req := syncing.ValidateRequest{Actor: store.Local, Required: names, Scopes: at, Strict: strict}
+		if a.settings.server != "" {
+			return a.remotely(func(r *remote) error { return r.validate(ctx, req) })
+		}
+		return a.validate(ctx, req)
 	})
 	return c
 }
@@ -52,6 +56,11 @@ func (a *app) validate(ctx context.Context, req syncing.ValidateRequest) error {
 	if err != nil {
 		return err
 	}
+	return a.tellValidation(v)
+}
+
+func (a *app) tellValidation(v syncing.Validation) error {
+	var err error
 	if a.settings.json {
 		err = a.screen.out.data(v)
 	} else {

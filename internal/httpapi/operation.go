@@ -55,7 +55,7 @@ var operations = []operation{
 		Brief: "Compare what GitHub lists with what is remembered",
 		Text:  "Each name counts once: missing before conflict before valid. The validation is recorded in the history."},
 	{ID: "getSyncStatus", Method: http.MethodGet, Path: "/github/secrets/sync/status", Role: store.Viewer, Tag: tagSecrets,
-		Brief: "Sum up how a project stands", Text: "From what is remembered; GitHub is not asked."},
+		Brief: "Sum up how a project stands", Text: "From what is remembered; GitHub is not asked, unless `look` says so."},
 	{ID: "listMappings", Method: http.MethodGet, Path: "/github/secrets/mappings", Role: store.Viewer, Tag: tagSecrets,
 		Brief: "List what is remembered of each secret", Text: "Hashes are shown to developers and admins; viewers see 64 zeros."},
 	{ID: "setMapping", Method: http.MethodPatch, Path: "/github/secrets/mappings/{name}", Role: store.Admin, Tag: tagSecrets,

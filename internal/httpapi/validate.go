@@ -93,6 +93,13 @@ type StatusResponse struct {
 	QuotaRemaining      QuotaRemaining `json:"quotaRemaining"`
 	Repository          string         `json:"repository" doc:"OWNER/NAME"`
 	Notices             []Notice       `json:"notices" nullable:"false"`
+	Secrets             []Standing     `json:"secrets,omitempty" nullable:"false" doc:"With look: how each secret stands in each scope."`
+}
+
+// A Standing is how one secret stands.
+type Standing struct {
+	SecretName string            `json:"secretName"`
+	Scopes     map[string]string `json:"scopes" doc:"By scope: in_step, missing, drift, stale, interrupted, unmanaged, orphan and the like."`
 }
 
 // A QuotaRemaining is what is left of GitHub's quota.
@@ -102,7 +109,10 @@ type QuotaRemaining struct {
 	Unlimited bool `json:"unlimited,omitempty" doc:"The server names no limit; core is then 2147483647."`
 }
 
-type statusInput struct{ OfProject }
+type statusInput struct {
+	OfProject
+	Look bool `query:"look" doc:"Look at GitHub too, and tell how each secret stands in each scope."`
+}
 
 type statusOutput struct{ Body StatusResponse }
 
@@ -113,8 +123,13 @@ type OfProject struct {
 
 func (p OfProject) project() uuid.UUID { return p.ProjectID }
 
-func (s *server) status(ctx context.Context, a access, _ *statusInput) (*statusOutput, error) {
-	st, err := s.Service.Bind(a.project).Status(ctx)
+func (s *server) status(ctx context.Context, a access, in *statusInput) (*statusOutput, error) {
+	bound := s.Service.Bind(a.project)
+	sumUp := bound.Status
+	if in.Look {
+		sumUp = bound.Matrix
+	}
+	st, err := sumUp(ctx)
 	if err != nil {
 		return nil, err
 	}

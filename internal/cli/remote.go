@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/secret"
+)
+
+const tokenVariable = "OCTOSEAL_TOKEN"
+
+// A remote is a server that does what is asked in place of this process. No value goes there: what
+// a server writes comes from the sources that its operator named.
+type remote struct {
+	app    *app
+	base   *url.URL
+	token  secret.Plaintext
+	client *http.Client
+}
+
+// requestTime is longer than any server waits for a run.
+const requestTime = 2 * time.Minute
+
+// biggestAnswer bounds what is read of an answer: far more than the longest page of a history.
+const biggestAnswer = 64 << 20
+
+// remotely has a server do it.
+func (a *app) remotely(do func(r *remote) error) error {
+	base, err := url.Parse(strings.TrimRight(a.settings.server, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
+		return fault.Invalid("--server is no URL of a server").Hinting("Write it like https://octoseal.example")
+	}
+	if base.Scheme == "http" && !isLoopbackHost(base.Hostname()) {
+		return fault.Invalid("--server is http, which would show the token to everybody on the way").
+			Hinting("Use https, or http to this machine only.")
+	}
+	token := a.Getenv(tokenVariable)
+	if token == "" {
+		return fault.New(fault.TokenMissing, nil).Saying("%s is not set, and %s answers nobody without a token", tokenVariable, base.Host).
+			Hinting("Its operator makes one: octoseal token create --user LOGIN --role developer --project PROJECT")
+	}
+	r := &remote{app: a, base: base, token: secret.NewPlaintext([]byte(token)), client: &http.Client{
+		Timeout:       requestTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token is for this host
+	}}
+	defer r.client.CloseIdleConnections()
+	return do(r)
+}
+
+// asking spells the parameters of a query.
+func asking(pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return "?" + q.Encode()
+}
+
+// ask sends a request and reads the answer, or the fault that it is.
+func (r *remote) ask(ctx context.Context, method, path string, body, into any) (status int, err error) {
+	var content io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return 0, err
+		}
+		content = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, r.base.String()+path, content)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+string(r.token.Expose()))
+	req.Header.Set("User-Agent", "octoseal/"+version())
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		return 0, r.away(ctx, err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, biggestAnswer))
+	if err != nil {
+		return 0, r.away(ctx, err)
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		return res.StatusCode, r.refused(res, raw)
+	}
+	if into == nil || len(raw) == 0 {
+		return res.StatusCode, nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return res.StatusCode, r.stranger(res.StatusCode, err)
+	}
+	return res.StatusCode, nil
+}
+
+// away is the fault of a server that did not answer.
+func (r *remote) away(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	why := err
+	if inner := (*url.Error)(nil); errors.As(err, &inner) {
+		why = inner.Err
+	}
+	return fault.New(fault.StoreUnavailable, fault.Context{"reason": why.Error()}).
+		Saying("the server %s does not answer: %s", r.base.Host, reasonOf(why)).Because(err).
+		Hinting("Check --server, and whether octoseal serve runs there.")
+}
+
+// refused reads the envelope.
+func (r *remote) refused(res *http.Response, raw []byte) error {
+	var e struct {
+		Error struct {
+			Code    fault.Code    `json:"code"`
+			Message string        `json:"message"`
+			Hint    string        `json:"hint"`
+			Context fault.Context `json:"context"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(raw, &e); err != nil || e.Error.Code == "" {
+		return r.stranger(res.StatusCode, err)
+	}
+	f := fault.New(e.Error.Code, e.Error.Context)
+	f.Message, f.Hint = e.Error.Message, e.Error.Hint
+	return f
+}
+
+// stranger is the fault of an answer that is none of ours.
+func (r *remote) stranger(status int, err error) error {
+	return fault.New(fault.StoreUnavailable, fault.Context{"reason": "unknown answer", "status": status}).
+		Saying("the server %s answers %d, and not as octoseal serve does", r.base.Host, status).Because(err).
+		Hinting("Check --server: it is the address of octoseal serve, without any path.")
+}
+
+// project finds the id of the project that is about the repository that is meant.
+func (r *remote) project(ctx context.Context) (uuid.UUID, github.Ref, error) {
+	i, err := r.app.api()
+	if err != nil {
+		return uuid.Nil, github.Ref{}, err
+	}
+	repo, err := r.app.repository(ctx, i)
+	if err != nil {
+		return uuid.Nil, repo, err
+	}
+	for cursor := ""; ; {
+		var page struct {
+			Projects []struct {
+				ID         uuid.UUID `json:"id"`
+				Repository string    `json:"repository"`
+			} `json:"projects"`
+			Next *string `json:"nextCursor"`
+		}
+		if _, err := r.ask(ctx, http.MethodGet, "/projects"+asking("limit", "500", "cursor", cursor), nil, &page); err != nil {
+			return uuid.Nil, repo, err
+		}
+		for _, p := range page.Projects {
+			if strings.EqualFold(p.Repository, repo.String()) {
+				return p.ID, repo, nil
+			}
+		}
+		if page.Next == nil {
+			return uuid.Nil, repo, fault.New(fault.ProjectNotFound, fault.Context{"projectId": repo.String()}).
+				Saying("%s has no project for %s that you belong to", r.base.Host, repo).
+				Hinting("Its operator adds it: octoseal project add --repo %s, and you: octoseal member add.", repo)
+		}
+		cursor = *page.Next
+	}
+}
+
+// refuseRemote refuses flags that a server has no use for.
+func refuseRemote(given map[string]bool, why string) error {
+	for flag, is := range given {
+		if is {
+			return fault.Invalid("--%s and --server do not go together: %s", flag, why).
+				Hinting("Leave --%s out, or --server.", flag)
+		}
+	}
+	return nil
+}

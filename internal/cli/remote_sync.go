@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/secret"
+	"github.com/octoseal/octoseal/internal/syncing"
+)
+
+// An order is a synchronisation as the API takes it.
+type order struct {
+	Project      uuid.UUID      `json:"projectId"`
+	Names        []secret.Name  `json:"secretNames,omitempty"`
+	Scopes       []secret.Scope `json:"targetScopes,omitempty"`
+	Force        bool           `json:"force,omitempty"`
+	Adopt        plan.Adopt     `json:"adopt,omitempty"`
+	AllowDeletes int            `json:"allowDeletes,omitempty"`
+}
+
+// order reads the selection as far as a server takes it: its operator says where values are.
+func (r *remote) order(ctx context.Context, sel selection) (order, error) {
+	if err := refuseRemote(map[string]bool{
+		"from": sel.from != "", "format": sel.format != "", "skip-invalid": sel.skipInvalid,
+	}, "the server's operator says where the values are, and no value goes there"); err != nil {
+		return order{}, err
+	}
+	if err := refuseRemote(map[string]bool{"only": len(sel.only) > 0, "except": len(sel.except) > 0},
+		"a server takes whole names, --secret"); err != nil {
+		return order{}, err
+	}
+	options, err := sel.options()
+	if err != nil {
+		return order{}, err
+	}
+	o := order{Names: options.Names, Scopes: options.Scopes, Force: options.Force, Adopt: options.Adopt, AllowDeletes: options.AllowDeletes}
+	o.Project, _, err = r.project(ctx)
+	return o, err
+}
+
+func (r *remote) plan(ctx context.Context, sel selection, exitCode bool) error {
+	o, err := r.order(ctx, sel)
+	if err != nil {
+		return err
+	}
+	var p syncing.Preview
+	if _, err := r.ask(ctx, http.MethodPost, "/github/secrets/plan", o, &p); err != nil {
+		return err
+	}
+	return r.app.tellPlan(p, nil, exitCode)
+}
+
+// An answeredRun is a run as the API tells of it.
+type answeredRun struct {
+	syncing.Result
+	State   string `json:"state"`
+	Failure *struct {
+		Code    fault.Code    `json:"code"`
+		Message string        `json:"message"`
+		Hint    string        `json:"hint"`
+		Context fault.Context `json:"context"`
+	} `json:"error"`
+}
+
+// runLook is how often a run is asked about that outlasts the server's wait.
+const runLook = 2 * time.Second
+
+func (r *remote) sync(ctx context.Context, sel selection) error {
+	o, err := r.order(ctx, sel)
+	if err != nil {
+		return err
+	}
+	var run answeredRun
+	status, err := r.ask(ctx, http.MethodPost, "/github/secrets/sync", o, &run)
+	for err == nil && (status == http.StatusAccepted || !run.over()) {
+		r.app.screen.talk("run %s goes on: synced %d so far", run.CorrelationID, run.SyncedCount)
+		if err = rest(ctx, runLook); err == nil {
+			id := run.CorrelationID
+			run = answeredRun{}
+			status, err = r.ask(ctx, http.MethodGet, "/github/secrets/sync/runs/"+id.String(), nil, &run)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if run.Failure != nil {
+		f := fault.New(run.Failure.Code, run.Failure.Context)
+		f.Message, f.Hint = run.Failure.Message, run.Failure.Hint
+		return f
+	}
+	if run.Actions == nil { // a server keeps none of a run that had nothing to do
+		run.Actions = []syncing.Done{}
+	}
+	return r.app.tellResult(run.Result, nil)
+}
+
+func (a answeredRun) over() bool {
+	return a.State == "succeeded" || a.State == "partial" || a.State == "failed"
+}
+
+// rest waits, unless the person goes away: the run goes on without them.
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+func (r *remote) validate(ctx context.Context, req syncing.ValidateRequest) error {
+	id, _, err := r.project(ctx)
+	if err != nil {
+		return err
+	}
+	var v syncing.Validation
+	if _, err := r.ask(ctx, http.MethodPost, "/github/secrets/validate", struct {
+		Project  uuid.UUID      `json:"projectId"`
+		Required []secret.Name  `json:"requiredSecrets,omitempty"`
+		Scopes   []secret.Scope `json:"targetScopes,omitempty"`
+		Strict   bool           `json:"strict,omitempty"`
+	}{id, req.Required, req.Scopes, req.Strict}, &v); err != nil {
+		return err
+	}
+	return r.app.tellValidation(v)
+}
+
+func (r *remote) standing(ctx context.Context, look string) (syncing.Status, error) {
+	var st syncing.Status
+	id, _, err := r.project(ctx)
+	if err == nil {
+		_, err = r.ask(ctx, http.MethodGet, "/github/secrets/sync/status"+asking("projectId", id.String(), "look", look), nil, &st)
+	}
+	if st.Secrets == nil {
+		st.Secrets = []syncing.Standing{}
+	}
+	return st, err
+}
+
+func (r *remote) status(ctx context.Context) error {
+	st, err := r.standing(ctx, "true")
+	if err != nil {
+		return err
+	}
+	return r.app.tellStatus(st)
+}
+
+// quota is what the server knows of its own credential, which it need not ask GitHub about.
+func (r *remote) quota(ctx context.Context) error {
+	st, err := r.standing(ctx, "")
+	if err != nil {
+		return err
+	}
+	q := quotaReport{Credential: "of " + r.base.Host, Unlimited: st.QuotaRemaining.Unlimited, Resources: []resource{}}
+	if !q.Unlimited {
+		q.Resources = append(q.Resources, resource{Name: "core", Remaining: st.QuotaRemaining.Core})
+	}
+	q.Resources = append(q.Resources, resource{Name: "secrets", Limit: syncing.WritesPerHour, Remaining: st.QuotaRemaining.Secrets})
+	return r.app.tellQuota(q)
+}
