@@ -124,13 +124,12 @@ func BenchmarkStatus(b *testing.B) {
 	const projects = 10_000
 	engines(b, func(b *testing.B, dsn string) {
 		now := time.Now().UTC().Truncate(time.Second)
-		at := minutes(&store.Store{}, now, "0")
 		var user store.User
 		s := large(b, dsn, func(s *store.Store, db *sql.DB) (err error) {
 			if user, err = s.EnsureUser(b.Context(), now, "ada"); err != nil {
 				return err
 			}
-			at = minutes(s, now, "0")
+			at := minutes(s, now, "0")
 			for _, statement := range []string{
 				"INSERT INTO projects (id, name, slug, api_host, owner, repo, repository_id, created_at, updated_at) SELECT " +
 					numbered(s, "c") + ", 'p', 'p-' || n.i, 'h', 'o', 'r' || n.i, n.i, " + at + ", " + at + " FROM " + series(s, projects),

@@ -25,4 +25,10 @@
 // system's, whose being free proves what a silent heartbeat can only suggest: the holder is dead.
 // Before a run writes, it stores its intents; what it did is recorded in one transaction, once,
 // however often it is told.
+//
+// The queue lives here too, since no transaction leaves the package. StartRun stores a run and the
+// job that will do it together, Work does jobs, and a job whose replica died is put back for
+// another. A job may therefore be done twice; what must not happen twice, a run's events or its
+// lease, is guarded where it is recorded. Only the queue's own table runs by the database's clock,
+// so the times of jobs count from the now they are given with.
 package store

@@ -76,6 +76,9 @@ func classify(err error) trouble {
 	if e := (net.Error)(nil); errors.As(err, &e) {
 		return troubleUnavailable
 	}
+	if pgconn.SafeToRetry(err) { // nothing was sent: the connection had ended before
+		return troubleUnavailable
+	}
 	for _, gone := range []error{driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
 		if errors.Is(err, gone) {
 			return troubleUnavailable
