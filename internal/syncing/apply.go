@@ -42,7 +42,7 @@ func (r *run) openIntents(ctx context.Context) error {
 	r.steps = make([]step, len(r.plan.Actions))
 	intents := store.Intents{
 		Project: r.project.ID, Run: r.record.ID, At: r.hub.Clock().GitHub(r.now()), Source: r.source.Identity,
-		Scopes: map[secret.Name][]secret.Scope{},
+		Scopes: map[secret.Name][]secret.Scope{}, Covered: map[store.Target]bool{},
 	}
 	for i, a := range r.plan.Actions {
 		s := &r.steps[i]
@@ -51,13 +51,23 @@ func (r *run) openIntents(ctx context.Context) error {
 			continue
 		}
 		s.intent = true
-		intents.Targets = append(intents.Targets, store.Target{Name: a.SecretName, Scope: a.Scope})
+		target := store.Target{Name: a.SecretName, Scope: a.Scope}
+		intents.Targets = append(intents.Targets, target)
+		intents.Covered[target] = r.covered(a)
 		intents.Scopes[a.SecretName] = r.plan.Wanted[a.SecretName].TargetScopes
 	}
 	if len(intents.Targets) == 0 {
 		return nil
 	}
 	return r.store.OpenIntents(ctx, r.now(), intents)
+}
+
+// covered says that an older intent must keep its time under a new one: an interrupted run may have
+// written the target. One that is not listed may be so because the list lags.
+func (r *run) covered(a plan.Action) bool {
+	left := r.memory[a.SecretName].States[a.Scope].Intent
+	_, listed := r.view.observed[a.Scope].UpdatedAt[a.SecretName]
+	return left.Open() && !listed || r.mayBeOurs(a, left)
 }
 
 // apply sends the writes, then the deletes, then looks whether they arrived.

@@ -199,7 +199,7 @@ func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
 		return plan.State{}, drop
 	case s.Verb.Writes() && (s.confirmed || s.overtaken()):
 		return r.written(s), put
-	case s.begun(), s.Verb == plan.Error, r.mayBeOurs(s, old.Intent):
+	case s.begun(), s.Verb == plan.Error, r.mayBeOurs(s.Action, old.Intent):
 		return plan.State{}, keep // the next run settles it
 	}
 	// Nothing was sent. Whatever intent is open here, this run's or an older one's, a list has
@@ -220,9 +220,9 @@ func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
 
 // mayBeOurs says that an interrupted run may have written what the target holds. To forget its
 // intent would make a stranger's of it.
-func (r *run) mayBeOurs(s *step, left plan.Intent) bool {
-	o, looked := r.view.observed[s.Scope]
-	at, listed := o.UpdatedAt[s.SecretName]
+func (r *run) mayBeOurs(a plan.Action, left plan.Intent) bool {
+	o, looked := r.view.observed[a.Scope]
+	at, listed := o.UpdatedAt[a.SecretName]
 	return left.Open() && (!looked || o.Failed) || listed && left.Covers(at, r.settings.window())
 }
 
