@@ -18,9 +18,11 @@ import (
 // A step is one action on its way: what was done, what came back, and what a list showed.
 type step struct {
 	plan.Action
-	intent    bool // an intent is stored
-	sent      int  // requests that may have left
-	answered  bool // GitHub answered 2xx
+	intent    bool      // an intent is stored
+	resumed   bool      // so was one of an earlier run
+	before    time.Time // when the target was written last, as listed before this run
+	sent      int       // requests that may have left
+	answered  bool      // GitHub answered 2xx
 	written   github.Written
 	hash      secret.Hash
 	confirmed bool      // a list showed it
@@ -51,6 +53,8 @@ func (r *run) openIntents(ctx context.Context) error {
 			continue
 		}
 		s.intent = true
+		s.resumed = r.memory[a.SecretName].States[a.Scope].Intent.Open()
+		s.before = r.view.observed[a.Scope].UpdatedAt[a.SecretName]
 		target := store.Target{Name: a.SecretName, Scope: a.Scope}
 		intents.Targets = append(intents.Targets, target)
 		intents.Covered[target] = r.covered(a)
@@ -174,7 +178,7 @@ func (w *writer) attempt(ctx context.Context, s *step) error {
 		return f
 	}
 	if err := w.lease.Check(w.now()); err != nil {
-		return err
+		return leaseLost(err)
 	}
 	var err error
 	if s.deletes() {

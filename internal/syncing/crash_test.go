@@ -199,3 +199,18 @@ type ruleless struct{ *store.Store }
 func (ruleless) Rules(context.Context, uuid.UUID) (exclusion.Rules, error) {
 	return nil, errors.New("the rules cannot be read")
 }
+
+// A list that lags shows the write before ours, and a second ago is near enough to be taken for it.
+func TestTwoWritesASecondApartAndAListThatLags(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Freeze()
+	v := values{"TOKEN": "one"}
+	w.sync(v)
+	w.sim.Advance(time.Second)
+	w.sim.Thaw()
+	v["TOKEN"] = "two"
+	w.sim.SetFaults(githubsim.Faults{ListLag: 30 * time.Millisecond})
+	w.sync(v)
+	w.sim.SetFaults(githubsim.Faults{})
+	w.heals(v)
+}

@@ -478,6 +478,10 @@ func TestAChainOfRunsIsOneTrail(t *testing.T) {
 	w.sync(v)
 	got := w.intact()
 	if want := int64(1 + 3 + 1 + 1); got.Events != want {
+		events, _, _ := w.svc.Events(t.Context(), w.request(nil).Repo, store.Filter{})
+		for _, e := range events {
+			t.Logf("%s %v in %v: %s", e.Operation, e.SecretName, e.AffectedScopes, e.Status)
+		}
 		t.Errorf("%d events, want %d", got.Events, want)
 	}
 	if _, err := w.svc.Validate(t.Context(), syncing.ValidateRequest{Repo: w.request(nil).Repo, Actor: store.Local}); err != nil {
