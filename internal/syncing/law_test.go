@@ -231,3 +231,18 @@ func TestAServerWithoutQuotaHeaders(t *testing.T) {
 		t.Errorf("%+v %v", st.QuotaRemaining, err)
 	}
 }
+
+// One process serves many repositories; none is sent what was sealed for another's key.
+func TestTwoRepositoriesOfOneProcess(t *testing.T) {
+	w := newWorld(t)
+	w.sync(numbered(1))
+	w.sim.AddRepository(githubsim.Repository{FullName: "acme/gadgets"})
+	w.sim.ResetRequests()
+	res, err := w.svc.Sync(t.Context(), w.request(numbered(1), func(r *syncing.Request) { r.Repo.Name = "gadgets" }))
+	if err != nil || res.SyncedCount != 1 {
+		t.Errorf("%v %+v", err, res)
+	}
+	if c := w.sim.Counts(); c.Writes != 3 {
+		t.Errorf("%d writes, want 3: each box sealed for the right key at once", c.Writes)
+	}
+}

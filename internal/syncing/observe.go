@@ -23,6 +23,7 @@ const (
 // A look is what one observation asks for.
 type look struct {
 	ref          github.Ref
+	number       int64 // of the repository, if it was seen before
 	scopes       []secret.Scope
 	asked        bool           // the scopes were named by the request, not filled in
 	organisation bool           // the names visible as organisation secrets, too
@@ -44,7 +45,7 @@ type view struct {
 // than a page. Lists are conditional on what is stored, so an unchanged repository costs no quota.
 func (s *Service) observe(ctx context.Context, l look) (view, error) {
 	v := view{lists: map[string]github.Listing{}, keys: map[secret.Scope]secret.PublicKey{}, observed: map[secret.Scope]plan.Observation{}}
-	named := github.Repository{Owner: l.ref.Owner, Name: l.ref.Name}
+	named := github.Repository{ID: l.number, Owner: l.ref.Owner, Name: l.ref.Name}
 	errs := map[string]error{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -67,6 +68,9 @@ func (s *Service) observe(ctx context.Context, l look) (view, error) {
 	for _, scope := range l.keysFor {
 		wg.Go(func() {
 			key, err := s.hub.PublicKey(ctx, named, scope)
+			if named.ID == 0 {
+				s.hub.ForgetKey(named, scope) // keys are kept by number: this one is for this run alone
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil { // otherwise whoever needs it asks again, and hears why not

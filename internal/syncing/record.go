@@ -53,6 +53,9 @@ func (r *run) unrecorded(ctx context.Context, why error) error {
 
 // abandon records a run that ended before it wrote anything, and returns why it ended.
 func (r *run) abandon(ctx context.Context, why error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		why = cause // a lease that was lost, rather than what was cut short by it
+	}
 	ending, stop := r.ending(ctx)
 	defer stop()
 	record := r.ended(store.RunFailed)

@@ -232,7 +232,7 @@ func (s *Service) projectFor(r github.Repository) store.Project {
 // look observes GitHub for this run.
 func (r *run) look(ctx context.Context) error {
 	r.req.Progress(Event{Stage: Observing})
-	l := look{ref: r.req.Repo, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
+	l := look{ref: r.req.Repo, number: r.project.RepositoryID, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
 	v, err := r.observe(ctx, l)
 	if errors.Is(err, github.ErrReplaced) || err == nil && r.isKnown && v.repo.ID != r.project.RepositoryID {
 		return r.replaced()
