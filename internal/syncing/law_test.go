@@ -61,7 +61,7 @@ func TestANameThatNobodyHas(t *testing.T) {
 	v := values{"TOKEN": "t"}
 	w.sync(v)
 	res := w.sync(v, named("TOKEN", "TYPO"))
-	if len(res.Errors) != 3 || res.Errors[0].SecretName != "TYPO" || res.SkippedCount != 1 {
+	if len(res.Errors) != 3 || res.Errors[0].SecretName != "TYPO" || !strings.Contains(res.Errors[0].Hint, "TYPO") || res.SkippedCount != 1 {
 		t.Errorf("%+v", res)
 	}
 	if _, found := w.mapping("TYPO"); found {

@@ -72,7 +72,8 @@ func TestDriftIsAConflictUntilForced(t *testing.T) {
 
 	v["OTHER"] = "changed"
 	res := w.sync(v)
-	if len(res.Errors) != 1 || res.Errors[0].Code != fault.ConflictDetected || res.Errors[0].Scope != "dependabot" || res.SyncedCount != 1 {
+	if len(res.Errors) != 1 || res.Errors[0].Code != fault.ConflictDetected || res.Errors[0].Scope != "dependabot" || res.SyncedCount != 1 ||
+		!strings.Contains(res.Errors[0].Hint, "--force") {
 		t.Errorf("%+v", res)
 	}
 	if got, _ := w.sim.Value(repo, "dependabot", "TOKEN"); got != "theirs" {
