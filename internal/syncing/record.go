@@ -59,15 +59,20 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	ending, stop := r.ending(ctx)
 	defer stop()
 	record := r.ended(store.RunFailed)
-	o := store.Outcome{Project: r.project.ID, Actor: r.req.Actor}
-	if errors.Is(why, ErrDeclined) || ctx.Err() != nil {
+	reason := "interrupted before anything was written"
+	switch {
+	case errors.Is(why, ErrDeclined):
+		record.State, reason = store.Abandoned, ErrDeclined.Error()
+	case ctx.Err() != nil && errors.Is(why, context.Canceled):
 		record.State = store.Abandoned
-	} else {
+	default:
 		f := fault.Of(why)
-		record.Code, record.Error = f.Code, f.Message
-		o.Events = []audit.Event{r.syncAll(allFailed(r.runScopes()), f.Message)}
+		record.Code, record.Error, reason = f.Code, f.Message, f.Message
 	}
-	o.Run = record
+	o := store.Outcome{
+		Project: r.project.ID, Actor: r.req.Actor, Run: record,
+		Events: []audit.Event{r.syncAll(allFailed(r.runScopes()), reason)},
+	}
 	if r.view.repo.ID == r.project.RepositoryID {
 		o.Lists = r.view.stored(r.hub.Credential().Fingerprint())
 		o.Quotas = r.quotas(ending)

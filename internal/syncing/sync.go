@@ -315,6 +315,9 @@ func (r *run) lastSeen(scope secret.Scope) plan.Observation {
 
 // decide makes the plan from what was seen and what is remembered.
 func (r *run) decide(ctx context.Context) error {
+	if r.req.Options.Adopt == plan.AdoptNone {
+		r.req.Options.Adopt = r.project.Adopt
+	}
 	r.source = plan.Source{Identity: r.req.Source.Identity, Unusable: map[secret.Name]bool{}}
 	for _, name := range r.req.Source.Unusable {
 		r.source.Unusable[name] = true

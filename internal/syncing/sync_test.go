@@ -385,6 +385,9 @@ func TestDeclinedWritesNothing(t *testing.T) {
 	if c := w.sim.Counts(); c.Writes != 0 {
 		t.Errorf("%d writes", c.Writes)
 	}
+	if got := w.intact(); got.Events != 1 {
+		t.Errorf("%d events, want the one that every run has", got.Events)
+	}
 }
 
 func TestExcludedNamesAreNotices(t *testing.T) {
