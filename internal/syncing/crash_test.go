@@ -94,7 +94,7 @@ func TestKilledThenPassedBy(t *testing.T) {
 		w := newWorld(t)
 		v := values{"TOKEN": "ours"}
 		w.killed(v)
-		w.sync(values{"OTHER": "x"}, from("file:/work/second.env"))
+		w.sync(values{"OTHER": "x"}, from("file:/src/second.env"))
 		if res := w.sync(v); !res.InStep() {
 			t.Errorf("%+v", res.Errors)
 		}

@@ -100,7 +100,7 @@ func TestRemovedFromTheSameSourceIsDeleted(t *testing.T) {
 	w.sim.SetSecret(repo, "codespaces", githubsim.Secret{Name: "THEIRS", Value: "x"})
 	all := values{"A": "1", "B": "2", "C": "3"}
 	w.sync(all)
-	w.sync(values{"Z": "26"}, from("file:/work/second.env"))
+	w.sync(values{"Z": "26"}, from("file:/src/second.env"))
 	if _, ok := w.sim.Value(repo, "actions", "B"); !ok {
 		t.Fatal("a second source deleted what the first one wrote")
 	}

@@ -157,7 +157,7 @@ func (w *world) request(v values, change ...func(*syncing.Request)) syncing.Requ
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req := syncing.Request{Repo: ref, Actor: store.Local, Trigger: store.Manual, Source: syncing.Local("file:/work/.env", v.plaintexts())}
+	req := syncing.Request{Repo: ref, Actor: store.Local, Trigger: store.Manual, Source: syncing.Local("file:/src/.env", v.plaintexts())}
 	for _, c := range change {
 		c(&req)
 	}
