@@ -29,7 +29,7 @@ func newBench(t *testing.T) *bench {
 	b.environ = append(settled(os.Environ()),
 		"HOME="+b.folder, "XDG_STATE_HOME="+filepath.Join(b.folder, "state"), "OCTOSEAL_REPO="+widgets,
 		"OCTOSEAL_GITHUB_API_URL="+conform.Server(t, b.github), "OCTOSEAL_GITHUB_TOKEN="+b.github.AddToken(githubsim.Token{}),
-		"OCTOSEAL_LEASE_HEARTBEAT=50ms", "OCTOSEAL_LEASE_LAPSE=300ms", "OCTOSEAL_LEASE_GRACE=100ms",
+		"OCTOSEAL_LEASE_HEARTBEAT=200ms", "OCTOSEAL_LEASE_LAPSE=5s", "OCTOSEAL_LEASE_GRACE=100ms",
 		"OCTOSEAL_RETRY_BASE=10ms", "OCTOSEAL_RETRY_CAP=50ms",
 	)
 	return b

@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Vars = append(settled(env.Vars),
 				"HOME="+home, "XDG_STATE_HOME="+filepath.Join(home, "state"),
-				"OCTOSEAL_LEASE_HEARTBEAT=100ms", "OCTOSEAL_LEASE_LAPSE=500ms", "OCTOSEAL_LEASE_GRACE=200ms",
+				"OCTOSEAL_LEASE_HEARTBEAT=200ms", "OCTOSEAL_LEASE_LAPSE=5s", "OCTOSEAL_LEASE_GRACE=200ms",
 				"OCTOSEAL_RETRY_BASE=10ms", "OCTOSEAL_RETRY_CAP=50ms", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 			)
 			env.Values[stageKey{}] = &stage{t: env.T().(testing.TB)}

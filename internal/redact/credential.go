@@ -42,7 +42,7 @@ const fewest = 16
 // token finds GitHub's tokens and ours. An installation's may be a web token of some 520 characters
 // behind its prefix, so dots belong to it; one that ends a sentence does not.
 func token(s string, i int) span {
-	prefix := 0
+	var prefix int
 	switch rest := s[i:]; {
 	case len(rest) > 4 && rest[:2] == "gh" && rest[3] == '_' && strings.IndexByte("pousr", rest[2]) >= 0, strings.HasPrefix(rest, "osl_"):
 		prefix = 4

@@ -21,6 +21,6 @@ func lockNow(f *os.File) error {
 
 // unlock removes the file while the lock still holds, so that none are left lying about.
 func (l *fileLock) unlock() {
-	os.Remove(l.file.Name())
+	_ = os.Remove(l.file.Name())
 	l.file.Close()
 }

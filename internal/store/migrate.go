@@ -28,7 +28,7 @@ const (
 // prepared is the store ready for use, or closed again.
 func (s *Store) prepared(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.prepare(ctx, cfg); err != nil {
-		s.release()
+		_ = s.release()
 		return nil, err
 	}
 	return s, nil

@@ -69,7 +69,7 @@ func (s *Store) Close() error {
 	var err error
 	if s.dialect.atClose != "" && s.reader != s.writer {
 		s.reader.Close() // the writer is to be the last, whose end takes the log away
-		_, err = s.writer.Exec(s.dialect.atClose)
+		_, err = s.writer.ExecContext(context.Background(), s.dialect.atClose)
 	}
 	if closing := s.release(); err == nil {
 		err = closing

@@ -94,7 +94,7 @@ func (s *Store) openToWrite(ctx context.Context, cfg Config) (*Store, error) {
 	s.reader.SetMaxOpenConns(readers)
 	s.reader.SetMaxIdleConns(readers)
 	if err := s.writer.PingContext(ctx); err != nil { // before the readers: it begins the log
-		s.release()
+		_ = s.release()
 		return nil, s.explain(ctx, "open "+s.path, err)
 	}
 	return s.prepared(ctx, cfg)

@@ -83,6 +83,12 @@ func unfitForLogin(r rune) bool {
 	return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
 }
 
+// UserByID returns a user, deactivated or not.
+func (s *Store) UserByID(ctx context.Context, id uuid.UUID) (u User, found bool, err error) {
+	u, found, err = one[User](ctx, s.reader, selectUser+"WHERE u.id = $1", id)
+	return u, found, s.explain(ctx, "user "+id.String(), err)
+}
+
 // UserByLogin returns a user by login, whatever its case, deactivated or not.
 func (s *Store) UserByLogin(ctx context.Context, login string) (u User, found bool, err error) {
 	u, found, err = one[User](ctx, s.reader, selectUser+"WHERE lower(u.login) = lower($1)", login)

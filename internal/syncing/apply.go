@@ -18,9 +18,11 @@ import (
 // A step is one action on its way: what was done, what came back, and what a list showed.
 type step struct {
 	plan.Action
-	intent    bool // an intent is stored
-	sent      int  // requests that may have left
-	answered  bool // GitHub answered 2xx
+	intent    bool      // an intent is stored
+	resumed   bool      // so was one of an earlier run
+	before    time.Time // when the target was written last, as listed before this run
+	sent      int       // requests that may have left
+	answered  bool      // GitHub answered 2xx
 	written   github.Written
 	hash      secret.Hash
 	confirmed bool      // a list showed it
@@ -42,7 +44,7 @@ func (r *run) openIntents(ctx context.Context) error {
 	r.steps = make([]step, len(r.plan.Actions))
 	intents := store.Intents{
 		Project: r.project.ID, Run: r.record.ID, At: r.hub.Clock().GitHub(r.now()), Source: r.source.Identity,
-		Scopes: map[secret.Name][]secret.Scope{},
+		Scopes: map[secret.Name][]secret.Scope{}, Covered: map[store.Target]bool{},
 	}
 	for i, a := range r.plan.Actions {
 		s := &r.steps[i]
@@ -51,13 +53,25 @@ func (r *run) openIntents(ctx context.Context) error {
 			continue
 		}
 		s.intent = true
-		intents.Targets = append(intents.Targets, store.Target{Name: a.SecretName, Scope: a.Scope})
+		s.resumed = r.memory[a.SecretName].States[a.Scope].Intent.Open()
+		s.before = r.view.observed[a.Scope].UpdatedAt[a.SecretName]
+		target := store.Target{Name: a.SecretName, Scope: a.Scope}
+		intents.Targets = append(intents.Targets, target)
+		intents.Covered[target] = r.covered(a)
 		intents.Scopes[a.SecretName] = r.plan.Wanted[a.SecretName].TargetScopes
 	}
 	if len(intents.Targets) == 0 {
 		return nil
 	}
 	return r.store.OpenIntents(ctx, r.now(), intents)
+}
+
+// covered says that an older intent must keep its time under a new one: an interrupted run may have
+// written the target. One that is not listed may be so because the list lags.
+func (r *run) covered(a plan.Action) bool {
+	left := r.memory[a.SecretName].States[a.Scope].Intent
+	_, listed := r.view.observed[a.Scope].UpdatedAt[a.SecretName]
+	return left.Open() && !listed || r.mayBeOurs(a, left)
 }
 
 // apply sends the writes, then the deletes, then looks whether they arrived.
@@ -164,7 +178,7 @@ func (w *writer) attempt(ctx context.Context, s *step) error {
 		return f
 	}
 	if err := w.lease.Check(w.now()); err != nil {
-		return err
+		return leaseLost(err)
 	}
 	var err error
 	if s.deletes() {

@@ -59,8 +59,9 @@ func (r *run) confirmScope(ctx context.Context, scope secret.Scope, steps []*ste
 			return list, seen
 		}
 		list, seen = next, true
-		steps = unsettled(steps, observation(list))
-		if len(steps) == 0 || i == len(r.settings.Lag) {
+		last := i == len(r.settings.Lag)
+		steps = unsettled(steps, observation(list), last)
+		if len(steps) == 0 || last {
 			break
 		}
 		if err := sleep(ctx, r.settings.Lag[i]); err != nil {
@@ -82,11 +83,11 @@ func unconfirmed(steps []*step, why error) {
 }
 
 // unsettled settles what the list decides and returns the rest.
-func unsettled(steps []*step, o plan.Observation) []*step {
+func unsettled(steps []*step, o plan.Observation, last bool) []*step {
 	var rest []*step
 	for _, s := range steps {
 		at, listed := o.UpdatedAt[s.SecretName]
-		if !s.settle(at, listed) {
+		if !s.settle(at, listed, last) {
 			rest = append(rest, s)
 		}
 	}
@@ -95,8 +96,9 @@ func unsettled(steps []*step, o plan.Observation) []*step {
 
 // settle compares one step with the list. A write counts when its time lies between the tolerance
 // before the first attempt and the tolerance after the last answer; later, someone else wrote over
-// it. A list may lag, so an earlier time says nothing yet.
-func (s *step) settle(at time.Time, listed bool) bool {
+// it. A list may lag, so an earlier time says nothing yet, and neither does one that may be that of
+// the write before ours, a second or two ago; unless this is the last look, by which all lag is over.
+func (s *step) settle(at time.Time, listed, last bool) bool {
 	earliest, latest := s.written.FirstAttempt.Add(-plan.Tolerance), s.written.Date.Add(plan.Tolerance)
 	overwritten := listed && at.After(latest)
 	switch {
@@ -107,6 +109,8 @@ func (s *step) settle(at time.Time, listed bool) bool {
 	case s.deletes():
 		s.confirmed = !listed
 		return !listed
+	case !last && at.Before(s.written.Date) && (s.resumed || at.Equal(s.before)):
+		return false
 	case listed && !at.Before(earliest):
 		s.confirmed, s.listed = true, at
 		return true

@@ -94,7 +94,7 @@ func TestKilledThenPassedBy(t *testing.T) {
 		w := newWorld(t)
 		v := values{"TOKEN": "ours"}
 		w.killed(v)
-		w.sync(values{"OTHER": "x"}, from("file:/work/second.env"))
+		w.sync(values{"OTHER": "x"}, from("file:/src/second.env"))
 		if res := w.sync(v); !res.InStep() {
 			t.Errorf("%+v", res.Errors)
 		}
@@ -198,4 +198,19 @@ type ruleless struct{ *store.Store }
 
 func (ruleless) Rules(context.Context, uuid.UUID) (exclusion.Rules, error) {
 	return nil, errors.New("the rules cannot be read")
+}
+
+// A list that lags shows the write before ours, and a second ago is near enough to be taken for it.
+func TestTwoWritesASecondApartAndAListThatLags(t *testing.T) {
+	w := newWorld(t)
+	w.sim.Freeze()
+	v := values{"TOKEN": "one"}
+	w.sync(v)
+	w.sim.Advance(time.Second)
+	w.sim.Thaw()
+	v["TOKEN"] = "two"
+	w.sim.SetFaults(githubsim.Faults{ListLag: 30 * time.Millisecond})
+	w.sync(v)
+	w.sim.SetFaults(githubsim.Faults{})
+	w.heals(v)
 }

@@ -61,7 +61,7 @@ func TestANameThatNobodyHas(t *testing.T) {
 	v := values{"TOKEN": "t"}
 	w.sync(v)
 	res := w.sync(v, named("TOKEN", "TYPO"))
-	if len(res.Errors) != 3 || res.Errors[0].SecretName != "TYPO" || res.SkippedCount != 1 {
+	if len(res.Errors) != 3 || res.Errors[0].SecretName != "TYPO" || !strings.Contains(res.Errors[0].Hint, "TYPO") || res.SkippedCount != 1 {
 		t.Errorf("%+v", res)
 	}
 	if _, found := w.mapping("TYPO"); found {
@@ -229,5 +229,20 @@ func TestAServerWithoutQuotaHeaders(t *testing.T) {
 	st, err := w.svc.Status(t.Context(), w.request(nil).Repo)
 	if err != nil || !st.QuotaRemaining.Unlimited || st.QuotaRemaining.Core != 1<<31-1 {
 		t.Errorf("%+v %v", st.QuotaRemaining, err)
+	}
+}
+
+// One process serves many repositories; none is sent what was sealed for another's key.
+func TestTwoRepositoriesOfOneProcess(t *testing.T) {
+	w := newWorld(t)
+	w.sync(numbered(1))
+	w.sim.AddRepository(githubsim.Repository{FullName: "acme/gadgets"})
+	w.sim.ResetRequests()
+	res, err := w.svc.Sync(t.Context(), w.request(numbered(1), func(r *syncing.Request) { r.Repo.Name = "gadgets" }))
+	if err != nil || res.SyncedCount != 1 {
+		t.Errorf("%v %+v", err, res)
+	}
+	if c := w.sim.Counts(); c.Writes != 3 {
+		t.Errorf("%d writes, want 3: each box sealed for the right key at once", c.Writes)
 	}
 }

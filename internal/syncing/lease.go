@@ -89,7 +89,8 @@ func (r *run) beat(ctx context.Context, lease *store.Lease, cancel context.Cance
 		}
 		// The wall clock counts: a machine that was put to sleep lost its lease meanwhile.
 		now := r.now().Round(0)
-		err := r.renew(ctx, lease, now, last.Add(r.settings.Lease.Lapse).Sub(now))
+		left := last.Add(r.settings.Lease.Lapse).Sub(now)
+		err := r.renew(ctx, lease, now, max(left, r.settings.Lease.Heartbeat))
 		if ctx.Err() != nil {
 			return
 		}
@@ -99,21 +100,29 @@ func (r *run) beat(ctx context.Context, lease *store.Lease, cancel context.Cance
 		}
 		r.log.WarnContext(ctx, "lease not renewed", "project", r.project.ID, "cause", err)
 		if lease.Check(r.now()) != nil {
-			cancel(fault.New(fault.StoreUnavailable, fault.Context{"reason": "the lease on the project was lost"}).Because(err))
+			cancel(leaseLost(err))
 			return
 		}
 	}
 }
 
-// renew beats once. A database that does not answer in what is left of the lease has lost it for us.
-func (r *run) renew(ctx context.Context, lease *store.Lease, now time.Time, left time.Duration) error {
-	ctx, stop := context.WithTimeout(ctx, left)
+// renew beats once. A database that does not answer in time has lost us the lease; one that answers
+// late, to a machine that slept, tells whether somebody took it.
+func (r *run) renew(ctx context.Context, lease *store.Lease, now time.Time, patience time.Duration) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	var github time.Time
 	if clock := r.hub.Clock(); clock.Known { // a guess would stay, since a run's last sign of life never goes back
 		github = clock.GitHub(now)
 	}
 	return lease.Heartbeat(ctx, now, github)
+}
+
+// leaseLost is why a run stops in the middle: its lease was not renewed in time, so that another run
+// may have begun.
+func leaseLost(cause error) *fault.Fault {
+	return fault.New(fault.StoreUnavailable, fault.Context{"reason": "the lease on the project was lost, since the database did not answer in time or this process was held up"}).
+		Hinting("Run again: the next run settles what was begun.").Because(cause)
 }
 
 // endingTime bounds what a run still does after it was cancelled: recording and letting go.

@@ -26,6 +26,7 @@ const SourceKind = "source"
 // A look is what one observation asks for.
 type look struct {
 	ref          github.Ref
+	number       int64 // of the repository, if it was seen before
 	scopes       []secret.Scope
 	asked        bool           // the scopes were named by the request, not filled in
 	organisation bool           // the names visible as organisation secrets, too
@@ -47,7 +48,7 @@ type view struct {
 // than a page. Lists are conditional on what is stored, so an unchanged repository costs no quota.
 func (r *run) observe(ctx context.Context, l look) (view, error) {
 	v := view{lists: map[string]github.Listing{}, keys: map[secret.Scope]secret.PublicKey{}, observed: map[secret.Scope]plan.Observation{}}
-	named := github.Repository{Owner: l.ref.Owner, Name: l.ref.Name}
+	named := github.Repository{ID: l.number, Owner: l.ref.Owner, Name: l.ref.Name}
 	errs := map[string]error{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -70,6 +71,9 @@ func (r *run) observe(ctx context.Context, l look) (view, error) {
 	for _, scope := range l.keysFor {
 		wg.Go(func() {
 			key, err := r.hub.PublicKey(ctx, named, scope)
+			if named.ID == 0 {
+				r.hub.ForgetKey(named, scope) // keys are kept by number: this one is for this run alone
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil { // otherwise whoever needs it asks again, and hears why not

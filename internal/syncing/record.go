@@ -53,19 +53,28 @@ func (r *run) unrecorded(ctx context.Context, why error) error {
 
 // abandon records a run that ended before it wrote anything, and returns why it ended.
 func (r *run) abandon(ctx context.Context, why error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		why = cause // a lease that was lost, rather than what was cut short by it
+	}
 	ending, stop := r.ending(ctx)
 	defer stop()
 	record := r.ended(store.RunFailed)
-	o := store.Outcome{Project: r.project.ID, Actor: r.req.Actor}
-	if errors.Is(why, ErrDeclined) || ctx.Err() != nil {
+	reason := "interrupted before anything was written"
+	switch {
+	case errors.Is(why, ErrDeclined):
+		record.State, reason = store.Abandoned, ErrDeclined.Error()
+	case ctx.Err() != nil && (r.isQueued() || errors.Is(why, context.Canceled)):
 		record.State = store.Abandoned
-	} else {
+	default:
 		f := fault.Of(why)
-		record.Code, record.Error, record.Result = f.Code, f.Message, refusal(f)
-		o.Events = []audit.Event{r.syncAll(allFailed(r.runScopes()), f.Message)}
+		record.Code, record.Error, record.Result, reason = f.Code, f.Message, refusal(f), f.Message
 	}
-	o.Run = record
-	o.Lists = r.seen()
+	o := store.Outcome{Project: r.project.ID, Actor: r.req.Actor, Run: record, Lists: r.seen()}
+	if record.State == store.Abandoned && r.isQueued() {
+		o.Lease = r.lease // it goes on elsewhere, perhaps already, and has its event there
+	} else {
+		o.Events = []audit.Event{r.syncAll(allFailed(r.runScopes()), reason)}
+	}
 	if r.view.repo.ID == r.project.RepositoryID {
 		o.Quotas = r.quotas(ending)
 	}
@@ -74,6 +83,9 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	}
 	return why
 }
+
+// isQueued says whether the run was queued before, and so goes on in another process after this one.
+func (r *run) isQueued() bool { return r.req.Run != uuid.Nil }
 
 func (r *run) ended(state store.RunState) store.Run {
 	record := r.record
@@ -203,7 +215,7 @@ func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
 		return plan.State{}, drop
 	case s.Verb.Writes() && (s.confirmed || s.overtaken()):
 		return r.written(s), put
-	case s.begun(), s.Verb == plan.Error, r.mayBeOurs(s, old.Intent):
+	case s.begun(), s.Verb == plan.Error, r.mayBeOurs(s.Action, old.Intent):
 		return plan.State{}, keep // the next run settles it
 	}
 	// Nothing was sent. Whatever intent is open here, this run's or an older one's, a list has
@@ -224,9 +236,9 @@ func (r *run) stateAfter(s *step, old plan.State) (plan.State, verdict) {
 
 // mayBeOurs says that an interrupted run may have written what the target holds. To forget its
 // intent would make a stranger's of it.
-func (r *run) mayBeOurs(s *step, left plan.Intent) bool {
-	o, looked := r.view.observed[s.Scope]
-	at, listed := o.UpdatedAt[s.SecretName]
+func (r *run) mayBeOurs(a plan.Action, left plan.Intent) bool {
+	o, looked := r.view.observed[a.Scope]
+	at, listed := o.UpdatedAt[a.SecretName]
 	return left.Open() && (!looked || o.Failed) || listed && left.Covers(at, r.settings.window())
 }
 

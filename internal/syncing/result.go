@@ -90,12 +90,23 @@ func (r *run) failure(s *step) *fault.Fault {
 	case s.err != nil:
 		return s.err
 	case s.Verb.Failed():
-		return fault.New(why.Code, about).Saying("%s", why.Words).Hinting("")
+		return advise(s, fault.New(why.Code, about).Saying("%s", why.Words))
 	case s.deletes() && r.plan.Withheld:
 		return fault.New(fault.ConflictDetected, about).Saying("not deleted: %s, and more would be deleted than may be unasked", why.Words).
 			Hinting("If these are meant to go: --allow-deletes %d.", r.plan.Summary.Delete)
 	}
 	return nil
+}
+
+// advise says what a person can do about a conflict, or about a name that nobody has.
+func advise(s *step, f *fault.Fault) *fault.Fault {
+	switch {
+	case s.Verb == plan.Conflict:
+		return f.Hinting("To write over it: --force, or --adopt overwrite if it was never ours. To leave it: --adopt keep, or octoseal scopes set %s.", s.SecretName)
+	case f.Code == fault.SourceUnavailable:
+		return f.Hinting("Check the spelling of %s, or add it to the source.", s.SecretName)
+	}
+	return f
 }
 
 // result counts each selected secret once.

@@ -269,7 +269,7 @@ func (s *Service) projectFor(r github.Repository) store.Project {
 // look observes GitHub for this run.
 func (r *run) look(ctx context.Context) error {
 	r.req.Progress(Event{Stage: Observing})
-	l := look{ref: r.req.Repo, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
+	l := look{ref: r.req.Repo, number: r.project.RepositoryID, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
 	v, err := r.observe(ctx, l)
 	if errors.Is(err, github.ErrReplaced) || err == nil && r.isKnown && v.repo.ID != r.project.RepositoryID {
 		return r.replaced()
@@ -352,6 +352,9 @@ func (r *run) lastSeen(scope secret.Scope) plan.Observation {
 
 // decide makes the plan from what was seen and what is remembered.
 func (r *run) decide(ctx context.Context) error {
+	if r.req.Options.Adopt == plan.AdoptNone {
+		r.req.Options.Adopt = r.project.Adopt
+	}
 	r.source = plan.Source{Identity: r.req.Source.Identity, Unusable: map[secret.Name]bool{}}
 	for _, name := range r.req.Source.Unusable {
 		r.source.Unusable[name] = true

@@ -72,7 +72,8 @@ func TestDriftIsAConflictUntilForced(t *testing.T) {
 
 	v["OTHER"] = "changed"
 	res := w.sync(v)
-	if len(res.Errors) != 1 || res.Errors[0].Code != fault.ConflictDetected || res.Errors[0].Scope != "dependabot" || res.SyncedCount != 1 {
+	if len(res.Errors) != 1 || res.Errors[0].Code != fault.ConflictDetected || res.Errors[0].Scope != "dependabot" || res.SyncedCount != 1 ||
+		!strings.Contains(res.Errors[0].Hint, "--force") {
 		t.Errorf("%+v", res)
 	}
 	if got, _ := w.sim.Value(repo, "dependabot", "TOKEN"); got != "theirs" {
@@ -99,7 +100,7 @@ func TestRemovedFromTheSameSourceIsDeleted(t *testing.T) {
 	w.sim.SetSecret(repo, "codespaces", githubsim.Secret{Name: "THEIRS", Value: "x"})
 	all := values{"A": "1", "B": "2", "C": "3"}
 	w.sync(all)
-	w.sync(values{"Z": "26"}, from("file:/work/second.env"))
+	w.sync(values{"Z": "26"}, from("file:/src/second.env"))
 	if _, ok := w.sim.Value(repo, "actions", "B"); !ok {
 		t.Fatal("a second source deleted what the first one wrote")
 	}
@@ -384,6 +385,9 @@ func TestDeclinedWritesNothing(t *testing.T) {
 	if c := w.sim.Counts(); c.Writes != 0 {
 		t.Errorf("%d writes", c.Writes)
 	}
+	if got := w.intact(); got.Events != 1 {
+		t.Errorf("%d events, want the one that every run has", got.Events)
+	}
 }
 
 func TestExcludedNamesAreNotices(t *testing.T) {
@@ -478,6 +482,10 @@ func TestAChainOfRunsIsOneTrail(t *testing.T) {
 	w.sync(v)
 	got := w.intact()
 	if want := int64(1 + 3 + 1 + 1); got.Events != want {
+		events, _, _ := w.svc.Events(t.Context(), w.request(nil).Repo, store.Filter{})
+		for _, e := range events {
+			t.Logf("%s %v in %v: %s", e.Operation, e.SecretName, e.AffectedScopes, e.Status)
+		}
 		t.Errorf("%d events, want %d", got.Events, want)
 	}
 	if _, err := w.svc.Validate(t.Context(), syncing.ValidateRequest{Repo: w.request(nil).Repo, Actor: store.Local}); err != nil {

@@ -3,6 +3,7 @@ package syncing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -154,6 +155,10 @@ func (v *survey) remedies(f plan.Findings, req ValidateRequest) []string {
 		for i, s := range c.Scopes {
 			where[i] = s.String()
 		}
+		if !v.drifted(c.SecretName) { // the source moved on, or a run was interrupted: a plain sync is enough
+			steps = append(steps, fmt.Sprintf("%s is behind in %s: %s --secret %s", c.SecretName, strings.Join(where, ", "), sync, c.SecretName))
+			continue
+		}
 		steps = append(steps, fmt.Sprintf("%s differs in %s: %s --secret %s --force writes over it; octoseal scopes set %s --repo %s --scopes … leaves a scope alone",
 			c.SecretName, strings.Join(where, ", "), sync, c.SecretName, c.SecretName, req.Repo))
 	}
@@ -164,6 +169,13 @@ func (v *survey) remedies(f plan.Findings, req ValidateRequest) []string {
 		steps = append(steps, "A scope could not be listed: run octoseal validate again; octoseal doctor tells what is missing")
 	}
 	return steps
+}
+
+// drifted says that somebody else changed a copy of the secret.
+func (v *survey) drifted(name secret.Name) bool {
+	return slices.ContainsFunc(v.rows, func(r plan.Row) bool {
+		return r.Name == name && slices.Contains(slices.Collect(maps.Values(r.Cells)), plan.StandsDrift)
+	})
 }
 
 // from guesses the --from that the remembered copies were written with, for people to paste.
@@ -178,6 +190,8 @@ func (v *survey) from() string {
 		path, isFile := strings.CutPrefix(s, "file:")
 		switch {
 		case len(sources) > 1:
+		case isFile && strings.ContainsAny(path, " \t\"'$`\\&;()<>|*?#"):
+			return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 		case isFile:
 			return path
 		case strings.HasPrefix(s, "env:"), strings.HasPrefix(s, "json-env:"):

@@ -78,6 +78,8 @@ func startServer() (dsn string, err error) {
 
 // alive is our end of the supervisor's standard input. It is kept from the garbage collector, who
 // would close it.
+//
+//nolint:unused // being held is its use
 var alive interface{ Close() error }
 
 // attributes lets the server be another user when we are root, since it refuses to be root, and
