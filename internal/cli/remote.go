@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
-	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/secret"
 )
 
@@ -148,14 +147,14 @@ func (r *remote) stranger(status int, err error) error {
 }
 
 // project finds the id of the project that is about the repository that is meant.
-func (r *remote) project(ctx context.Context) (uuid.UUID, github.Ref, error) {
+func (r *remote) project(ctx context.Context) (uuid.UUID, error) {
 	i, err := r.app.api()
 	if err != nil {
-		return uuid.Nil, github.Ref{}, err
+		return uuid.Nil, err
 	}
 	repo, err := r.app.repository(ctx, i)
 	if err != nil {
-		return uuid.Nil, repo, err
+		return uuid.Nil, err
 	}
 	for cursor := ""; ; {
 		var page struct {
@@ -166,15 +165,15 @@ func (r *remote) project(ctx context.Context) (uuid.UUID, github.Ref, error) {
 			Next *string `json:"nextCursor"`
 		}
 		if _, err := r.ask(ctx, http.MethodGet, "/projects"+asking("limit", "500", "cursor", cursor), nil, &page); err != nil {
-			return uuid.Nil, repo, err
+			return uuid.Nil, err
 		}
 		for _, p := range page.Projects {
 			if strings.EqualFold(p.Repository, repo.String()) {
-				return p.ID, repo, nil
+				return p.ID, nil
 			}
 		}
 		if page.Next == nil {
-			return uuid.Nil, repo, fault.New(fault.ProjectNotFound, fault.Context{"projectId": repo.String()}).
+			return uuid.Nil, fault.New(fault.ProjectNotFound, fault.Context{"projectId": repo.String()}).
 				Saying("%s has no project for %s that you belong to", r.base.Host, repo).
 				Hinting("Its operator adds it: octoseal project add --repo %s, and you: octoseal member add.", repo)
 		}

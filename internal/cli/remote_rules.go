@@ -16,7 +16,7 @@ import (
 )
 
 func (r *remote) events(ctx context.Context, f store.Filter) error {
-	id, _, err := r.project(ctx)
+	id, err := r.project(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (r *remote) events(ctx context.Context, f store.Filter) error {
 }
 
 func (r *remote) setScopes(ctx context.Context, name secret.Name, scopes []secret.Scope) error {
-	id, _, err := r.project(ctx)
+	id, err := r.project(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ const globalRules = "/secret-exclusions"
 
 // rulesPath is where the rules of the repository that is meant are.
 func (r *remote) rulesPath(ctx context.Context) (string, error) {
-	id, _, err := r.project(ctx)
+	id, err := r.project(ctx)
 	return "/projects/" + id.String() + "/secret-exclusions", err
 }
 

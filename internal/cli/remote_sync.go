@@ -38,7 +38,7 @@ func (r *remote) order(ctx context.Context, sel selection) (order, error) {
 		return order{}, err
 	}
 	o := order{Names: options.Names, Scopes: options.Scopes, Force: options.Force, Adopt: options.Adopt, AllowDeletes: options.AllowDeletes}
-	o.Project, _, err = r.project(ctx)
+	o.Project, err = r.project(ctx)
 	return o, err
 }
 
@@ -115,7 +115,7 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 func (r *remote) validate(ctx context.Context, req syncing.ValidateRequest) error {
-	id, _, err := r.project(ctx)
+	id, err := r.project(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (r *remote) validate(ctx context.Context, req syncing.ValidateRequest) erro
 
 func (r *remote) standing(ctx context.Context, look string) (syncing.Status, error) {
 	var st syncing.Status
-	id, _, err := r.project(ctx)
+	id, err := r.project(ctx)
 	if err == nil {
 		_, err = r.ask(ctx, http.MethodGet, "/github/secrets/sync/status"+asking("projectId", id.String(), "look", look), nil, &st)
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -106,7 +107,7 @@ func (r *refused) Write(b []byte) (int, error) { return len(b), nil }
 
 // survive answers for a handler that panicked. The stack is for the log.
 func (s *server) survive(w *answer, r *http.Request, p any) {
-	if p == http.ErrAbortHandler {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
 	x := exchangeOf(r.Context())

@@ -68,7 +68,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o Serving) error
 		cut()
 		err = srv.Close()
 	}
-	<-ended
+	if end := <-ended; end != nil && !errors.Is(end, http.ErrServerClosed) && err == nil {
+		err = end
+	}
 	return err
 }
 

@@ -33,7 +33,7 @@ func TestServeDrains(t *testing.T) {
 	go func() {
 		req, _ := http.NewRequest("POST", "http://"+address+syncPath, strings.NewReader(`{"projectId":"`+w.project.ID.String()+`"}`))
 		req.Header.Set("Authorization", "Bearer "+token)
-		res, err := w.client.Do(req)
+		res, err := w.client.Do(req) //nolint:bodyclose // whoever receives it closes it
 		if err != nil {
 			t.Error(err)
 		}

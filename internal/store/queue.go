@@ -111,7 +111,7 @@ func (s *Store) migrateQueue(ctx context.Context, migrator *rivermigrate.Migrato
 		if err != nil {
 			return s.explain(ctx, doing, err)
 		}
-		defer conn.Close(context.WithoutCancel(ctx))
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(queueLock)); err != nil {
 			return s.explain(ctx, doing, err)
 		}
@@ -121,6 +121,7 @@ func (s *Store) migrateQueue(ctx context.Context, migrator *rivermigrate.Migrato
 	}
 	err := s.write(ctx, doing, func(tx *sql.Tx) error {
 		if !s.postgres() {
+			//nolint:staticcheck // what cannot be batched is PostgreSQL's enum; SQLite has none
 			if _, err := migrator.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil); err != nil {
 				return err
 			}
