@@ -154,7 +154,7 @@ func found(res syncing.Result) remedy {
 	}
 	hints := map[string]bool{}
 	for _, f := range res.Errors {
-		if f.Hint != "" {
+		if f.Hint != "" && f.Code != fault.ConflictDetected { // for those the exact commands follow
 			hints[f.Hint] = true
 		}
 	}
