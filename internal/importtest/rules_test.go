@@ -64,6 +64,12 @@ type fence struct {
 	why   string
 }
 
+// open says whether a test may go through: any may run programs, and the command line's ask the
+// database what the processes of a service that they started left there.
+func (fence fence) open(f file) bool {
+	return f.isTest && (fence.pkg == "os/exec" || fence.pkg == "database/sql" && f.room() == "cli")
+}
+
 var fences = []fence{
 	{"database/sql", []string{"store", "store/storetest"}, "only store knows SQL"},
 	{"github.com/jackc/pgx", []string{"store", "store/storetest"}, "only store knows SQL"},
