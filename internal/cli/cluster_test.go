@@ -91,10 +91,10 @@ func (f *fleet) killAtWrite(n int) <-chan *replica {
 }
 
 // asksEach is how often each project is asked for.
-const asksEach = 3
+const asksEach = 4
 
-// ask has callers ask for every project, again and again until somebody answers. Every other request
-// carries an Idempotency-Key and is sent twice, the second time to whoever comes next.
+// ask has callers ask for every project, two at a time for the same one, again and again until
+// somebody answers. Every other request carries an Idempotency-Key and is sent twice, the second time to whoever comes next.
 func (f *fleet) ask(callers int, patience time.Duration) *sync.WaitGroup {
 	next := make(chan int)
 	go func() {
@@ -107,7 +107,7 @@ func (f *fleet) ask(callers int, patience time.Duration) *sync.WaitGroup {
 	for range callers {
 		group.Go(func() {
 			for i := range next {
-				h, key := f.homes[i%len(f.homes)], ""
+				h, key := f.homes[i/2%len(f.homes)], ""
 				if i%2 == 0 {
 					key = fmt.Sprint("call ", i)
 				}
