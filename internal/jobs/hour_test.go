@@ -56,11 +56,13 @@ func inSimulatedTime(t *testing.T, test func(t testing.TB, w *world)) {
 			t.Fatal(err)
 		}
 		w.db = db
+		defer func() { // also when the test gives up: a bubble waits for what is open in it
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Minute) // what the last writes were followed by, ends
+		}()
 		test(t, w)
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-		time.Sleep(time.Minute) // what the last writes were followed by, ends
 	})
 }
 
