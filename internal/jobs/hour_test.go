@@ -39,6 +39,9 @@ const bubbleVariable = "OCTOSEAL_TEST_JOBS_BUBBLE"
 // that time differs from test to test.
 func inSimulatedTime(t *testing.T, test func(t testing.TB, w *world)) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("an hour passes in seconds, but in minutes under the race detector")
+	}
 	if os.Getenv(bubbleVariable) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
 		cmd.Env = append(os.Environ(), bubbleVariable+"=1")
