@@ -90,15 +90,18 @@ func (w *world) killAtWrite(n int64) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"="+strings.Join([]string{w.dsn, w.url, w.token, w.env}, " "))
 	cmd.Stderr = &w.log
-	dead := make(chan struct{})
+	dead, started := make(chan struct{}), make(chan struct{})
 	var writes atomic.Int64
 	w.sim.OnRequest(func(r githubsim.Request) {
 		if r.Write() && writes.Add(1) == n {
+			<-started
 			_ = cmd.Process.Kill()
 			close(dead)
 		}
 	})
-	if err := cmd.Start(); err != nil {
+	err := cmd.Start()
+	close(started)
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	select {
