@@ -98,7 +98,9 @@ func (s *Store) versionOfQueue(ctx context.Context) (int64, error) {
 	if err != nil || known == 0 {
 		return 0, err
 	}
-	return number(ctx, s.reader, "SELECT max(version) AS n FROM river_migration WHERE line = $1", riverdriver.MigrationLineMain)
+	// There is one line of migrations here, and while another replica is migrating, the column that
+	// tells lines apart may not be there yet.
+	return number(ctx, s.reader, "SELECT max(version) AS n FROM river_migration")
 }
 
 // migrateQueue lets one replica migrate while the others wait. PostgreSQL refuses to use a state in
