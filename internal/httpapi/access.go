@@ -45,21 +45,6 @@ type access struct {
 	role    store.Role
 }
 
-// roleIn returns the caller's role in a project that is there.
-func (s *server) roleIn(ctx context.Context, c caller, projectID uuid.UUID) (store.Role, error) {
-	if only, limited := c.only(); limited && only != projectID {
-		return "", notFound(projectID)
-	}
-	if c.user.IsAdmin {
-		return c.narrowed(store.Admin), nil
-	}
-	role, found, err := s.store.RoleIn(ctx, projectID, c.user.ID)
-	if err == nil && !found {
-		err = notFound(projectID)
-	}
-	return c.narrowed(role), err
-}
-
 // notFound is the one answer for projects that are not there and those of other people.
 func notFound(projectID uuid.UUID) error {
 	return fault.New(fault.ProjectNotFound, fault.Context{"projectId": projectID.String()}).
@@ -68,18 +53,20 @@ func notFound(projectID uuid.UUID) error {
 
 // authorise finds the project and the caller's role in it, and holds it against the operation's.
 func (s *server) authorise(ctx context.Context, c caller, op operation, projectID uuid.UUID) (access, error) {
-	role, err := s.roleIn(ctx, c, projectID)
-	if err != nil {
-		return access{}, err
-	}
-	project, err := s.store.Project(ctx, projectID)
-	if fault.Is(err, fault.ProjectNotFound) || err == nil && project.ArchivedAt != nil {
+	if only, limited := c.only(); limited && only != projectID {
 		return access{}, notFound(projectID)
 	}
+	project, role, found, err := s.store.ProjectFor(ctx, c.user.ID, projectID)
 	if err != nil {
 		return access{}, err
 	}
-	a := access{caller: c, project: project, role: role}
+	if c.user.IsAdmin {
+		role = store.Admin
+	}
+	if !found || role == "" {
+		return access{}, notFound(projectID)
+	}
+	a := access{caller: c, project: project, role: c.narrowed(role)}
 	return a, a.may(op.Role)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/store/storetest"
 )
@@ -27,8 +28,10 @@ func BenchmarkStatus(b *testing.B) {
 
 func statusAtPace(b *testing.B, dsn string) {
 	const projects, perSecond = 10_000, 500
-	w := newWorldOn(b, dsn, func(c *Config) { c.TokenCache, c.Log = 0, nil })
-	token := w.token("root", platform)
+	w := newWorldOn(b, dsn, asServed, func(c *Config) { c.TokenCache, c.Log = 0, nil })
+	token := w.token("dev", store.Developer)
+	dev, _, err := w.db.UserByLogin(context.Background(), "dev")
+	must(b, err)
 	ids := make([]string, projects)
 	for i := range ids {
 		p, err := w.db.EnsureProject(context.Background(), time.Now(), store.Project{
@@ -36,6 +39,13 @@ func statusAtPace(b *testing.B, dsn string) {
 		})
 		must(b, err)
 		ids[i] = p.ID.String()
+		must(b, w.db.SetMember(context.Background(), time.Now(), p.ID, dev.ID, store.Developer))
+		if i%6 != 0 { // of runs six hours apart a sixth was in the last hour, whose writes are counted
+			continue
+		}
+		must(b, w.db.BeginRun(context.Background(), store.Run{
+			ID: uuid.New(), Project: p.ID, Actor: store.Scheduler, Credential: unused.Fingerprint(), StartedAt: time.Now(),
+		}))
 	}
 	w.client.Transport = &http.Transport{MaxIdleConnsPerHost: 100}
 	defer w.client.CloseIdleConnections()

@@ -104,3 +104,15 @@ func (s *Store) RoleIn(ctx context.Context, projectID, userID uuid.UUID) (role R
 		" FROM project_members m WHERE m.project_id = $1 AND m.user_id = $2", projectID, userID)
 	return m.Role, found, s.explain(ctx, fmt.Sprintf("role of %s in project %s", userID, projectID), err)
 }
+
+// ProjectFor returns a project that is not archived, and the role of a user in it, which is empty
+// for one who is no member.
+func (s *Store) ProjectFor(ctx context.Context, userID, projectID uuid.UUID) (p Project, role Role, found bool, err error) {
+	row, found, err := one[struct {
+		Project
+		Role Role `db:"role"`
+	}](ctx, s.reader, "SELECT "+columns[Project]("p")+`, m.role FROM projects p
+		LEFT JOIN project_members m ON m.project_id = p.id AND m.user_id = $1
+		WHERE p.id = $2 AND p.archived_at IS NULL`, userID, projectID)
+	return row.Project, row.Role, found, s.explain(ctx, fmt.Sprintf("project %s for %s", projectID, userID), err)
+}

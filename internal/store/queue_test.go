@@ -209,7 +209,7 @@ func everything(s *store.Store, run store.Run) map[string]func(context.Context) 
 			return err
 		},
 		"Standing": func(ctx context.Context) error {
-			_, err := s.Standing(ctx, run.Project)
+			_, err := s.Standing(ctx, store.Inquiry{Project: run.Project})
 			return err
 		},
 		"Acquire": func(ctx context.Context) error {

@@ -58,11 +58,12 @@ func (s *Store) CreateToken(ctx context.Context, now time.Time, t Token) (Token,
 // TokenByHash returns a token and its user by the hash of what was sent. Whether it is expired or
 // revoked, or its user deactivated, is for the caller to judge.
 func (s *Store) TokenByHash(ctx context.Context, hash string) (t Token, u User, found bool, err error) {
-	t, found, err = one[Token](ctx, s.reader, selectToken+"WHERE t.token_hash = $1", hash)
-	if err == nil && found {
-		u, found, err = one[User](ctx, s.reader, selectUser+"WHERE u.id = $1", t.UserID)
-	}
-	return t, u, found, s.explain(ctx, "token", err)
+	row, found, err := one[struct {
+		Token
+		User
+	}](ctx, s.reader, "SELECT "+columns[Token]("t")+", "+columns[User]("u")+
+		" FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1", hash)
+	return row.Token, row.User, found, s.explain(ctx, "token", err)
 }
 
 // Tokens returns the tokens of a user, of a project, or both, the newest first; uuid.Nil is all of

@@ -13,7 +13,6 @@ import (
 // ledger is where limits are kept for all processes that use a credential.
 type ledger interface {
 	SaveLimit(ctx context.Context, now time.Time, l store.Limit) error
-	Limits(ctx context.Context, credential string) ([]store.Limit, error)
 	LimitsSince(ctx context.Context, since time.Time) ([]store.Limit, error)
 }
 
@@ -178,21 +177,6 @@ func (a *Accounts) polling(owner string) (inForce, usual time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.notes[c].poll, a.notes[c].usual
-}
-
-// quota returns what is left for owner's repositories as far as any process knows.
-func (a *Accounts) quota(ctx context.Context, owner string) (github.Quota, error) {
-	c := a.github.Client(owner)
-	if q := c.Quota(); q.Known {
-		return q, nil
-	}
-	limits, err := a.ledger.Limits(ctx, c.Credential().Fingerprint())
-	for _, l := range limits {
-		if l.Resource == resourceCore && l.Limit > 0 && l.ResetAt.After(a.now()) {
-			return github.Quota{Limit: l.Limit, Remaining: l.Remaining, Reset: l.ResetAt, Known: true, CheckedAt: l.CheckedAt}, err
-		}
-	}
-	return github.Quota{}, err
 }
 
 // Close waits for what is being stored, and closes the connections that no request uses.

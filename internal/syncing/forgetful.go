@@ -41,11 +41,9 @@ func (Forgetful) Rules(context.Context, uuid.UUID) (exclusion.Rules, error) {
 
 func (Forgetful) Lists(context.Context, uuid.UUID, string) ([]store.List, error) { return nil, nil }
 
-func (Forgetful) Standing(context.Context, uuid.UUID) (store.Standing, error) {
+func (Forgetful) Standing(context.Context, store.Inquiry) (store.Standing, error) {
 	return store.Standing{}, nil
 }
-
-func (Forgetful) Quotas(context.Context, uuid.UUID) ([]store.Quota, error) { return nil, nil }
 
 func (Forgetful) WritesSince(context.Context, string, time.Time) (int, error) { return 0, nil }
 

@@ -117,41 +117,36 @@ func (v Validation) WithoutHashes() Validation {
 
 // Matrix looks at GitHub and shows what is where; Status is the part of it that needs no looking.
 func (b *Bound) Matrix(ctx context.Context) (Status, error) {
-	seen, err := b.service.Status(ctx, b.repo)
+	st, now, err := b.service.look(ctx, b.repo)
 	if err != nil {
 		return Status{}, err
 	}
-	return seen, b.schedule(ctx, &seen)
+	b.schedule(now, &st)
+	return st, nil
 }
 
 // Status tells how the project stands as of its last run, from memory alone.
 func (b *Bound) Status(ctx context.Context) (Status, error) {
-	st := Status{Status: StateNever, Repository: b.repo.String(), Secrets: []Standing{}, Notices: []plan.Notice{}}
-	if err := b.service.sumUp(ctx, b.Project.ID, &st); err != nil {
+	st := Status{Repository: b.repo.String(), Secrets: []Standing{}, Notices: []plan.Notice{}}
+	now, err := b.service.sumUp(ctx, b.Project.ID, b.repo.Owner, &st)
+	if err != nil {
 		return Status{}, err
 	}
-	var err error
-	if st.QuotaRemaining, err = b.service.remaining(ctx, b.Project.ID, b.repo.Owner); err != nil {
-		return Status{}, err
-	}
-	return st, b.schedule(ctx, &st)
+	b.schedule(now, &st)
+	return st, nil
 }
 
 // schedule adds when the next full run is due, and that polling is slower than it should be.
-func (b *Bound) schedule(ctx context.Context, st *Status) error {
-	last, err := b.service.store.LastRuns(ctx, b.Project.ID, RecentRuns)
-	if err != nil {
-		return err
-	}
-	if at, ok := b.service.NextFullRun(b.Project, last); ok {
-		if now := b.service.now(); at.Before(now) {
-			at = now
+func (b *Bound) schedule(now store.Standing, st *Status) {
+	if at, ok := b.service.fullRunAfter(b.Project, now.LastFullAt); ok {
+		if clock := b.service.now(); at.Before(clock) {
+			at = clock
 		}
 		at = at.UTC().Truncate(time.Second)
 		st.NextScheduledSyncAt = &at
 	}
 	if b.service.accounts == nil || !Kept(b.Project) {
-		return nil
+		return
 	}
 	if inForce, usual := b.service.accounts.polling(b.repo.Owner); inForce > usual {
 		st.Notices = append(st.Notices, plan.Notice{
@@ -161,7 +156,6 @@ func (b *Bound) schedule(ctx context.Context, st *Status) error {
 			Context: fault.Context{"intervalSeconds": math.Round(inForce.Seconds()), "usualSeconds": math.Round(usual.Seconds())},
 		})
 	}
-	return nil
 }
 
 // RecentRuns is how far back one looks for a project's last full run.

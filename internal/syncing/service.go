@@ -45,9 +45,8 @@ type memory interface {
 	BeginRun(ctx context.Context, r store.Run) error
 	OpenIntents(ctx context.Context, now time.Time, i store.Intents) error
 	Record(ctx context.Context, now time.Time, o store.Outcome) (audit.Head, error)
-	Standing(ctx context.Context, project uuid.UUID) (store.Standing, error)
+	Standing(ctx context.Context, of store.Inquiry) (store.Standing, error)
 	SetScopes(ctx context.Context, now time.Time, project uuid.UUID, name secret.Name, scopes []secret.Scope) ([]secret.Scope, error)
-	Quotas(ctx context.Context, project uuid.UUID) ([]store.Quota, error)
 	WritesSince(ctx context.Context, credential string, t time.Time) (int, error)
 	AddRule(ctx context.Context, now time.Time, project *uuid.UUID, pattern, reason string, by uuid.UUID) (exclusion.Rule, error)
 	RemoveRule(ctx context.Context, project *uuid.UUID, idOrPattern string) error
@@ -144,6 +143,14 @@ func (s *Service) hubFor(ctx context.Context, owner string) hub {
 		return s.hub
 	}
 	return s.accounts.Client(ctx, owner)
+}
+
+// client is hubFor for who sends nothing: others' pauses need not be known for it.
+func (s *Service) client(owner string) hub {
+	if s.accounts == nil {
+		return s.hub
+	}
+	return s.accounts.github.Client(owner)
 }
 
 // Repository looks a repository up that may have no project yet.

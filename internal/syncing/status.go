@@ -53,22 +53,21 @@ type Standing struct {
 
 // Status shows what is where; it needs no source, and writes nothing.
 func (s *Service) Status(ctx context.Context, repo github.Ref) (Status, error) {
+	st, _, err := s.look(ctx, repo)
+	return st, err
+}
+
+// look is Status, with what was remembered.
+func (s *Service) look(ctx context.Context, repo github.Ref) (Status, store.Standing, error) {
 	v, err := s.survey(ctx, repo, nil)
-	if err != nil {
-		return Status{}, err
+	if err == nil {
+		err = v.check(ctx)
 	}
-	if err := v.check(ctx); err != nil {
-		return Status{}, err
+	if err != nil {
+		return Status{}, store.Standing{}, err
 	}
 	st := Status{Status: StateNever, Repository: v.view.repo.Owner + "/" + v.view.repo.Name, Secrets: []Standing{}, Notices: orEmpty(v.view.notices)}
-	if v.isKnown {
-		if err := s.sumUp(ctx, v.project.ID, &st); err != nil {
-			return Status{}, err
-		}
-	}
-	if st.QuotaRemaining, err = s.remaining(ctx, v.project.ID, repo.Owner); err != nil {
-		return Status{}, err
-	}
+	now, err := s.sumUp(ctx, v.project.ID, repo.Owner, &st)
 	for _, row := range v.rows {
 		line := Standing{SecretName: row.Name, Scopes: map[string]plan.Standing{}}
 		for scope, cell := range row.Cells {
@@ -76,18 +75,21 @@ func (s *Service) Status(ctx context.Context, repo github.Ref) (Status, error) {
 		}
 		st.Secrets = append(st.Secrets, line)
 	}
-	return st, nil
+	return st, now, err
 }
 
-// sumUp takes the counts of the last runs.
-func (s *Service) sumUp(ctx context.Context, project uuid.UUID, st *Status) error {
-	now, err := s.store.Standing(ctx, project)
+// sumUp takes the counts of the last runs and what is left of the quotas. Memory is asked once.
+func (s *Service) sumUp(ctx context.Context, project uuid.UUID, owner string, st *Status) (store.Standing, error) {
+	client := s.client(owner)
+	now, err := s.store.Standing(ctx, store.Inquiry{
+		Project: project, Credential: client.Credential().Fingerprint(), Since: s.now().Add(-time.Hour), FullHash: fullOrder, Recent: RecentRuns,
+	})
 	if err != nil {
-		return err
+		return now, err
 	}
 	st.LastSyncAt, st.PendingCount, st.ErrorCount = now.LastSuccessAt, now.Pending, now.Failed+now.Conflict
 	switch {
-	case !now.EverSucceeded:
+	case now.LastSuccessAt == nil:
 		st.Status = StateNever
 	case st.ErrorCount > 0:
 		st.Status = StateError
@@ -96,42 +98,26 @@ func (s *Service) sumUp(ctx context.Context, project uuid.UUID, st *Status) erro
 	default:
 		st.Status = StateSynced
 	}
-	return nil
+	st.QuotaRemaining = s.remaining(now, client.Quota())
+	return now, nil
 }
 
-// remaining prefers what the last answer said over what is stored; a stored row past its reset is
-// unknown, and unknown is shown as the last limit seen.
-func (s *Service) remaining(ctx context.Context, project uuid.UUID, owner string) (QuotaRemaining, error) {
-	out := QuotaRemaining{Core: math.MaxInt32, Unlimited: true}
-	var err error
-	if out.Secrets, err = s.writesLeft(ctx, s.hubFor(ctx, owner).Credential().Fingerprint()); err != nil {
-		return out, err
+// remaining prefers what the last answer said over what other processes were told, and that over
+// what the project's last run saw; of that a row past its reset is unknown, and unknown is shown as
+// the last limit seen.
+func (s *Service) remaining(now store.Standing, answered github.Quota) QuotaRemaining {
+	out := QuotaRemaining{Core: math.MaxInt32, Secrets: max(0, WritesPerHour-now.Writes), Unlimited: true}
+	switch clock := s.now(); {
+	case answered.Known:
+		out.Core, out.Unlimited = answered.Remaining, false
+	case now.CredentialLimit > 0 && now.CredentialResetAt.After(clock):
+		out.Core, out.Unlimited = now.CredentialRemaining, false
+	case now.QuotaLimit > 0 && now.QuotaResetAt.After(clock):
+		out.Core, out.Unlimited = now.QuotaRemaining, false
+	case now.QuotaLimit > 0:
+		out.Core, out.Unlimited = now.QuotaLimit, false
 	}
-	stored, err := s.store.Quotas(ctx, project)
-	if err != nil {
-		return out, err
-	}
-	for _, q := range stored {
-		left := q.Remaining
-		if !q.ResetAt.After(s.now()) {
-			left = q.Limit
-		}
-		if q.Type == quotaCore {
-			out.Core, out.Unlimited = left, false
-		}
-	}
-	q, err := s.quota(ctx, owner)
-	if q.Known {
-		out.Core, out.Unlimited = q.Remaining, false
-	}
-	return out, err
-}
-
-func (s *Service) quota(ctx context.Context, owner string) (github.Quota, error) {
-	if s.accounts == nil {
-		return s.hub.Quota(), nil
-	}
-	return s.accounts.quota(ctx, owner)
+	return out
 }
 
 // SetScopes narrows or widens where one secret belongs. Dropped scopes keep their copy and are

@@ -6,18 +6,21 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A Line is what connections to a database run over. It can be cut, and mended.
+// A Line is what connections to a database run over. It can be cut, and mended, and it counts the
+// journeys made over it.
 type Line struct {
-	t       testing.TB
-	network string
-	address string
-	own     string
+	t        testing.TB
+	network  string
+	address  string
+	own      string
+	journeys atomic.Int64
 
 	mu    sync.Mutex
 	door  net.Listener // nil while cut
@@ -79,6 +82,9 @@ func (l *Line) Mend() {
 	})
 }
 
+// Journeys returns how often somebody has asked the database something and waited for its answer.
+func (l *Line) Journeys() int64 { return l.journeys.Load() }
+
 // carry moves bytes both ways until either end is closed.
 func (l *Line) carry(c net.Conn) {
 	defer c.Close()
@@ -92,14 +98,35 @@ func (l *Line) carry(c net.Conn) {
 	}
 	defer l.drop(c, server)
 	var group sync.WaitGroup
-	for _, way := range [][2]net.Conn{{c, server}, {server, c}} {
+	var answered atomic.Bool // since the client said something last
+	move := func(to, from net.Conn, noted func()) {
 		group.Go(func() {
-			_, _ = io.Copy(way[0], way[1]) // its end is all we wait for
-			way[0].Close()
-			way[1].Close()
+			_, _ = io.Copy(to, heard{from, noted}) // its end is all we wait for
+			to.Close()
+			from.Close()
 		})
 	}
+	move(c, server, func() { answered.Store(true) })
+	move(server, c, func() {
+		if answered.Swap(false) {
+			l.journeys.Add(1)
+		}
+	})
 	group.Wait()
+}
+
+// A heard reader notes that something came.
+type heard struct {
+	io.Reader
+	note func()
+}
+
+func (h heard) Read(b []byte) (int, error) {
+	n, err := h.Reader.Read(b)
+	if n > 0 {
+		h.note()
+	}
+	return n, err
 }
 
 // hold notes connections for Cut, unless it came first.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -74,9 +75,17 @@ func runs(w *world) {
 }
 
 func standing(w *world) {
-	st, err := w.store.Standing(w.ctx, w.project.ID)
+	full := strings.Repeat("f", 64)
+	of := store.Inquiry{Project: w.project.ID, Credential: "app:1", Since: w.now.Add(-time.Hour), FullHash: full, Recent: 2}
+	st, err := w.store.Standing(w.ctx, store.Inquiry{})
 	w.check(err)
-	w.same("of a new project", st, store.Standing{})
+	w.same("of no project", st, store.Standing{})
+	ask := func() store.Standing {
+		st, err := w.store.Standing(w.ctx, of)
+		w.check(err)
+		return st
+	}
+	w.same("of a new project", ask(), store.Standing{})
 	var mappings []store.MappingRecord
 	for status, names := range map[store.SyncStatus][]string{
 		store.Pending: {"A"}, store.Synced: {"B1", "B2"}, store.Failed: {"C1", "C2", "C3"}, store.Conflict: {"D1", "D2", "D3", "D4"},
@@ -86,16 +95,43 @@ func standing(w *world) {
 		}
 	}
 	mappings = append(mappings, store.MappingRecord{Name: secret.MustName("E"), TargetScopes: secret.Stores(), Excluded: true})
-	w.record(w.begin(), store.Outcome{Mappings: mappings})
-	success := micro(w.now)
-	w.now = w.now.Add(time.Hour)
-	failed := w.begin()
-	failed.State, failed.FinishedAt = store.RunFailed, w.now
-	_, err = w.store.Record(w.ctx, w.now, store.Outcome{Project: w.project.ID, Actor: store.Local, Run: failed})
-	w.check(err)
-	st, err = w.store.Standing(w.ctx, w.project.ID)
-	w.check(err)
-	w.same("standing", st, store.Standing{LastSuccessAt: &success, EverSucceeded: true, Pending: 1, Synced: 2, Failed: 3, Conflict: 4})
+	run := w.begin()
+	run.Credential, run.Writes = "app:1", 7
+	w.record(run, store.Outcome{Mappings: mappings, Quotas: []store.Quota{{Type: "core", Remaining: 40, Limit: 50, ResetAt: w.now.Add(time.Hour)}}})
+	success, began := micro(w.now), micro(run.StartedAt)
+	want := store.Standing{
+		LastSuccessAt: &success, LastFullAt: &began, Pending: 1, Synced: 2, Failed: 3, Conflict: 4, Writes: 7,
+		QuotaLimit: 50, QuotaRemaining: 40, QuotaResetAt: micro(w.now.Add(time.Hour)),
+	}
+	w.same("after a run", ask(), want)
+
+	limit := store.Limit{Credential: "app:1", Resource: "core", Limit: 60, Remaining: 30, ResetAt: w.now.Add(time.Minute)}
+	w.check(w.store.SaveLimit(w.ctx, w.now, limit))
+	want.CredentialLimit, want.CredentialRemaining, want.CredentialResetAt = 60, 30, micro(limit.ResetAt)
+	w.same("with the credential's limit", ask(), want)
+
+	w.now = w.now.Add(2 * time.Hour)
+	of.Since = w.now.Add(-time.Hour)
+	want.Writes = 0
+	w.same("writes of long ago", ask(), want)
+
+	// A run of some secrets leaves the full one the last of its kind, for as long as one looks back.
+	for i, last := range []*time.Time{&began, nil} {
+		w.now = w.now.Add(time.Minute)
+		failed := w.begin()
+		failed.State, failed.FinishedAt, failed.OptionsHash = store.RunFailed, w.now, strings.Repeat("a", 64)
+		_, err := w.store.Record(w.ctx, w.now, store.Outcome{Project: w.project.ID, Actor: store.Local, Run: failed})
+		w.check(err)
+		want.LastFullAt = last
+		w.same(fmt.Sprintf("after %d failed runs of some", i+1), ask(), want)
+	}
+	w.now = w.now.Add(time.Minute)
+	again := w.begin()
+	again.OptionsHash = full
+	w.record(again, store.Outcome{})
+	success, began = micro(w.now), micro(again.StartedAt)
+	want.LastSuccessAt, want.LastFullAt = &success, &began
+	w.same("after another full run", ask(), want)
 }
 
 func rules(w *world) {

@@ -73,6 +73,15 @@ func members(w *world) {
 	_, found, err = w.store.RoleIn(w.ctx, other.ID, bob.ID)
 	w.check(err)
 	w.same("role elsewhere", found, false)
+	project, role, found, err := w.store.ProjectFor(w.ctx, bob.ID, w.project.ID)
+	w.check(err)
+	w.same("a member's project", []any{project, role, found}, []any{w.project, store.Developer, true})
+	_, role, found, err = w.store.ProjectFor(w.ctx, bob.ID, other.ID)
+	w.check(err)
+	w.same("another's project", []any{role, found}, []any{store.Role(""), true})
+	_, _, found, err = w.store.ProjectFor(w.ctx, bob.ID, uuid.New())
+	w.check(err)
+	w.same("no project", found, false)
 
 	for name, refused := range map[string]struct {
 		project, user uuid.UUID
@@ -92,6 +101,9 @@ func members(w *world) {
 	_, found, err = w.store.RoleIn(w.ctx, w.project.ID, ada.ID)
 	w.check(err)
 	w.same("role in an archived project", found, false)
+	_, _, found, err = w.store.ProjectFor(w.ctx, ada.ID, w.project.ID)
+	w.check(err)
+	w.same("an archived project", found, false)
 }
 
 func tokens(w *world) {
