@@ -38,7 +38,7 @@ type fleet struct {
 	http     *http.Client
 }
 
-// secretsEach is how many secrets a home's source has.
+// secretsEach is how many secrets a home's source has, unless a test wants more.
 const secretsEach = 3
 
 // A home is one repository, its project and its source. Sources in the environment have one round
@@ -47,6 +47,7 @@ type home struct {
 	repo, project string
 	from          string // as --source spells it
 	file          string // empty: the environment
+	secrets       int
 	index, round  int
 }
 
@@ -111,7 +112,7 @@ func look(t *testing.T, dsn string) *sql.DB {
 // source: a .env file, a JSON file or the environment, in turn.
 func (f *fleet) settle(i int) *home {
 	f.Helper()
-	h := &home{index: i, repo: fmt.Sprintf("account-%03d/app-%03d", i/2, i)}
+	h := &home{index: i, secrets: secretsEach, repo: fmt.Sprintf("account-%03d/app-%03d", i/2, i)}
 	f.github.AddRepository(githubsim.Repository{FullName: h.repo, Private: true})
 	for _, scope := range []string{"actions", "dependabot"} {
 		f.github.SetSecret(h.repo, scope, githubsim.Secret{Name: "THEIRS", Value: "set by hand"})
@@ -124,7 +125,7 @@ func (f *fleet) settle(i int) *home {
 	default:
 		prefix := fmt.Sprintf("APP_%03d_", i)
 		h.from = "env:" + prefix
-		for n := range secretsEach {
+		for n := range h.secrets {
 			f.bench.environ = append(f.bench.environ, prefix+h.name(n)+"="+h.value(n))
 		}
 		return h
@@ -140,7 +141,7 @@ func (f *fleet) write(h *home) {
 	f.Helper()
 	values := map[string]string{}
 	var dotenv strings.Builder
-	for i := range secretsEach {
+	for i := range h.secrets {
 		values[h.name(i)] = h.value(i)
 		fmt.Fprintf(&dotenv, "%s=%s\n", h.name(i), h.value(i))
 	}
@@ -187,7 +188,7 @@ func (f *fleet) enrol() {
 // holds says whether every scope of a home holds what its source says, and everybody else's secrets.
 func (f *fleet) holds(h *home) error {
 	for _, scope := range []string{"actions", "codespaces", "dependabot"} {
-		for i := range secretsEach {
+		for i := range h.secrets {
 			if got, _ := f.github.Value(h.repo, scope, h.name(i)); got != h.value(i) {
 				return fmt.Errorf("%s: %s %s is %q, want %q", h.repo, scope, h.name(i), got, h.value(i))
 			}
