@@ -40,6 +40,7 @@ type Store struct {
 
 	queue        *river.Client[*sql.Tx] // adds jobs; nil without Config.Queue
 	queueVersion int64                  // the newest that this program knows
+	sole         claim                  // on the queue of an SQLite file
 }
 
 // Open opens the database. It is made when absent and migrated when older; one that a newer
@@ -66,6 +67,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close releases everything. An SQLite database is one whole file afterwards, unless another
 // process still has it open. Leases that are still held are not given back.
 func (s *Store) Close() error {
+	defer s.unstake()
 	var err error
 	if s.dialect.atClose != "" && s.reader != s.writer {
 		s.reader.Close() // the writer is to be the last, whose end takes the log away

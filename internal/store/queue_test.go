@@ -95,6 +95,11 @@ func TestKilledWorker(t *testing.T) {
 			}
 			killed := time.Now()
 			other.Wait()
+			// The lock of the file is free, so its holder is dead; with PostgreSQL nobody can tell yet.
+			want := map[string]int{"sqlite": 1, "postgres": 2}[name]
+			if live, _, err := s.Beat(t.Context(), time.Now(), uuid.New(), "here"); err != nil || live != want {
+				t.Errorf("%d replicas live after the kill, want %d: %v", live, want, err)
+			}
 			jobs := make(chan store.Job, 1)
 			work(t, s, map[string]store.Worker{store.SyncJob: func(_ context.Context, j store.Job) error { jobs <- j; return nil }})
 			j := receive(t, jobs)
@@ -103,6 +108,49 @@ func TestKilledWorker(t *testing.T) {
 				t.Errorf("job of run %s, attempt %d; want %s, 2", j.Run, j.Attempt, run.ID)
 			}
 		})
+	}
+}
+
+// TestOneProcessToAFile keeps a second process from the work on an SQLite file as long as the first
+// one is at it, and no longer.
+func TestOneProcessToAFile(t *testing.T) {
+	dsn := storetest.SQLite(t)
+	first, err := store.Open(t.Context(), store.Config{DSN: dsn, Queue: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	me := uuid.New()
+	second := storetest.Open(t, store.Config{DSN: dsn, Queue: true})
+	if _, _, err := first.Beat(t.Context(), time.Now(), uuid.New(), "the first"); err != nil {
+		t.Fatal(err)
+	}
+	if live, _, err := second.Beat(t.Context(), time.Now(), me, "the second"); err != nil || live != 2 {
+		t.Errorf("%d replicas live, want both: %v", live, err)
+	}
+	waiting := store.WorkConfig{Workers: map[string]store.Worker{"none": nil}, Grace: time.Millisecond}
+	if err := second.Work(t.Context(), waiting); !fault.Is(err, fault.StoreUnavailable) {
+		t.Errorf("beside another process: %v", err)
+	}
+	done := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { done <- second.Work(ctx, waiting) }()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for { // until it holds the work, and the first is forgotten
+		live, _, err := second.Beat(t.Context(), time.Now(), me, "the second")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if live == 1 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("once the other was gone: %v", err)
 	}
 }
 

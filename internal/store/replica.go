@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -24,9 +25,13 @@ type replicaRow struct {
 }
 
 // Beat notes that a replica lives, and answers how many do and which of them it is, from 0. All
-// replicas agree on that order as long as none comes or goes.
+// replicas agree on that order as long as none comes or goes. One that died counts until its lapse;
+// with SQLite it is known to be dead.
 func (s *Store) Beat(ctx context.Context, now time.Time, replica uuid.UUID, host string) (live, index int, err error) {
 	now = stamp(now)
+	if err := s.stake(ctx, now); err != nil && !errors.Is(err, errLockHeld) {
+		return 0, 0, err
+	}
 	rows, err := all[beating](ctx, s.reader, "SELECT "+columns[beating]("r")+" FROM replicas r WHERE r.heartbeat_at > $1", now.Add(-Lapse))
 	if err != nil {
 		return 0, 0, s.explain(ctx, "replicas", err)

@@ -91,10 +91,9 @@ type beating struct {
 
 // rescue puts back the jobs whose worker is dead.
 func (p *pool) rescue(ctx context.Context, w *watch) error {
-	jobs, err := all[runningJob](ctx, p.store.reader, "SELECT id, "+p.store.dialect.lastWorker+` AS worker, attempt, max_attempts,
-		args ->> 'run' AS run FROM river_job WHERE state = 'running'`)
+	jobs, err := p.store.jobsAtWork(ctx)
 	if err != nil {
-		return p.store.explain(ctx, "jobs at work", err)
+		return err
 	}
 	beats, err := all[beating](ctx, p.store.reader, "SELECT "+columns[beating]("r")+" FROM replicas r")
 	if err != nil {
@@ -111,6 +110,12 @@ func (p *pool) rescue(ctx context.Context, w *watch) error {
 		}
 	}
 	return nil
+}
+
+func (s *Store) jobsAtWork(ctx context.Context) ([]runningJob, error) {
+	jobs, err := all[runningJob](ctx, s.reader, "SELECT id, "+s.dialect.lastWorker+` AS worker, attempt, max_attempts,
+		args ->> 'run' AS run FROM river_job WHERE state = 'running'`)
+	return jobs, s.explain(ctx, "jobs at work", err)
 }
 
 // putBack makes a job available again, unless someone else did so first. One that has taken so

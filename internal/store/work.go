@@ -92,6 +92,9 @@ func (s *Store) Work(ctx context.Context, cfg WorkConfig) error {
 	}
 	cfg = cfg.orDefaults()
 	p := &pool{WorkConfig: cfg, store: s, ctx: ctx, atWork: map[int64]time.Time{}}
+	if err := p.waitForStake(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
 	driver, release, err := s.listeningDriver()
 	if err != nil {
 		return err
