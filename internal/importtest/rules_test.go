@@ -39,6 +39,8 @@ func rules() map[string]rule {
 	for _, room := range services {
 		r[room] = rule{may: slices.Concat(ground, ports)}
 	}
+	// The relay is how values reach a run: what it takes in, a run of syncing carries out.
+	r["relay"] = rule{may: slices.Concat(ground, ports, []string{"syncing"})}
 	for _, room := range doors {
 		r[room] = rule{may: slices.Concat(ground, services)}
 	}
@@ -81,7 +83,7 @@ var fences = []fence{
 	{"github.com/cli/go-gh", []string{"github"}, "only github speaks to GitHub"},
 	{"github.com/danielgtaylor/huma", []string{"httpapi"}, "only the HTTP door has operations"},
 	{"github.com/prometheus", []string{"httpapi"}, "only the HTTP door shows metrics; others tell them"},
-	{"github.com/coreos/go-oidc", []string{"httpapi/openid"}, "only openid verifies a provider's tokens"},
+	{"github.com/coreos/go-oidc", []string{"httpapi/openid", "relay"}, "only openid verifies a provider's tokens, and the relay a job's"},
 	{"go.opentelemetry.io/otel/exporters", []string{"cli"}, "only the command line decides where traces go"},
 	{"github.com/spf13/cobra", []string{"cli"}, "only the command line has flags"},
 	{"os/exec", []string{"source", "github", "cli", "store/storetest"}, "only sources, logins, the command line and a database for tests run programs"},
@@ -101,7 +103,7 @@ var clients = []string{
 }
 
 // speakers are the rooms that may use them.
-var speakers = []string{"github", "githubsim", "githubsim/conform", "cli", "httpapi/openid"}
+var speakers = []string{"github", "githubsim", "githubsim/conform", "cli", "httpapi/openid", "relay"}
 
 // bad are names for packages that say nothing about what belongs in them.
 var bad = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "base", "lib", "types", "tools"}
