@@ -7,7 +7,6 @@ import (
 
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/store"
-	"github.com/octoseal/octoseal/internal/syncing"
 )
 
 // failed says whether trying a run again may help: it failed as a whole, or some of its secrets did
@@ -39,7 +38,7 @@ func failed(r store.Run) bool {
 // tryAgain has another run of a project that is kept in step wait its time, unless so many failed in
 // a row that the next scheduled one is soon enough. It waits in the queue, where no restart loses it.
 func (j *Jobs) tryAgain(ctx context.Context, p store.Project, why error) error {
-	if !syncing.Kept(p) {
+	if !j.Service.Kept(p) {
 		return nil
 	}
 	last, err := j.Store.LastRuns(ctx, p.ID, len(j.Retries)+1)
@@ -84,7 +83,7 @@ func (j *Jobs) retry(ctx context.Context, job store.Job) error {
 		return err
 	}
 	last, err := j.Store.LastRuns(ctx, p.ID, 1)
-	if err != nil || len(last) == 0 || !failed(last[0]) || !syncing.Kept(p) {
+	if err != nil || len(last) == 0 || !failed(last[0]) || !j.Service.Kept(p) {
 		return err
 	}
 	return j.start(ctx, p.ID, store.Scheduler, store.Scheduled, time.Time{})
