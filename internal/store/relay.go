@@ -39,6 +39,14 @@ func (s *Store) BeginDispatch(ctx context.Context, now time.Time, d DispatchRequ
 		if err := s.lockProject(ctx, tx, d.Project); err != nil {
 			return err
 		}
+		n, err := exec(ctx, tx, `UPDATE sync_runs SET dispatched_at = $3, asked_at = COALESCE(asked_at, $4), updated_at = $3
+			WHERE id = $1 AND project_id = $2 AND state NOT IN `+endedStates, d.Run, d.Project, now, d.AskedAt)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return ErrRunFinished
+		}
 		if err := s.dispatchHeld(ctx, tx, now, d); err != nil {
 			return err
 		}
@@ -48,14 +56,6 @@ func (s *Store) BeginDispatch(ctx context.Context, now time.Time, d DispatchRequ
 		}
 		if n := len(recent); n >= d.Limit && n > 0 {
 			return &ErrDispatchLimit{Count: n, Next: recent[n-max(1, d.Limit)].Add(d.Within)}
-		}
-		n, err := exec(ctx, tx, `UPDATE sync_runs SET dispatched_at = $3, asked_at = COALESCE(asked_at, $4), updated_at = $3
-			WHERE id = $1 AND project_id = $2 AND state NOT IN `+endedStates, d.Run, d.Project, now, d.AskedAt)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return ErrRunFinished
 		}
 		return insert(ctx, tx, "relay_dispatches", "", dispatchRow{ID: uuid.New(), Project: d.Project, Run: d.Run, At: now})
 	})
