@@ -156,7 +156,9 @@ func TestClaimsAreReplaced(t *testing.T) {
 func TestRotateOIDCKey(t *testing.T) {
 	c := start(t, githubsim.Config{})
 	v := verifier(t, c)
-	token := func() string { return c.gh.IDToken(githubsim.IDClaims{API: c.url, Repository: widgets, Audience: audience}) }
+	token := func() string {
+		return c.gh.IDToken(githubsim.IDClaims{API: c.url, Repository: widgets, Audience: audience})
+	}
 	verify := func(v *oidc.IDTokenVerifier, token string) error {
 		_, err := v.Verify(context.Background(), token)
 		return err

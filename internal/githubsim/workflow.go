@@ -121,18 +121,25 @@ func (t *triggers) UnmarshalYAML(decode func(any) error) error {
 		for name := range v {
 			(*t)[name] = trigger{}
 		}
-		var declared struct {
-			Dispatch *trigger       `yaml:"workflow_dispatch"`
-			Others   map[string]any `yaml:",inline"`
+		declared, err := readTrigger(v[dispatchEvent])
+		if _, listens := v[dispatchEvent]; listens {
+			(*t)[dispatchEvent] = declared
 		}
-		if err := decode(&declared); err != nil {
-			return err
-		}
-		if declared.Dispatch != nil {
-			(*t)["workflow_dispatch"] = *declared.Dispatch
-		}
+		return err
 	}
 	return nil
+}
+
+// readTrigger reads again, strictly, what was read loosely.
+func readTrigger(v any) (t trigger, err error) {
+	if v == nil {
+		return t, nil
+	}
+	text, err := yaml.Marshal(v)
+	if err != nil {
+		return t, err
+	}
+	return t, yaml.UnmarshalWithOptions(text, &t, yaml.Strict())
 }
 
 // grants are the permissions of a job's token, by name as workflows write it.
