@@ -87,20 +87,6 @@ func (g *GitHub) RemoveWorkflow(fullName, at string) {
 	delete(g.workflowFile(repo, name).text, ref)
 }
 
-// Workflow returns the text of a workflow file, if it is there.
-func (g *GitHub) Workflow(fullName, at string) (string, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	repo := g.world.repository(fullName)
-	name, ref := repo.fileAt(at)
-	file := g.actions.of(repo).files[name]
-	if file == nil {
-		return "", false
-	}
-	text, found := file.text[ref]
-	return text, found
-}
-
 // DisableWorkflow disables one workflow, or enables it again. GitHub itself disables scheduled
 // workflows of public repositories in which nothing happened for 60 days.
 func (g *GitHub) DisableWorkflow(fullName, name string, disabled bool) {

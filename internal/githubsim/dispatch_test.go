@@ -141,8 +141,6 @@ func TestDispatchPermissions(t *testing.T) {
 	c := start(t, githubsim.Config{})
 	c.gh.SetWorkflow(widgets, workflowPath, script("true"))
 	body := `{"ref":"main"}`
-	app := c.gh.AddApp(githubsim.App{Slug: "seal", Permissions: githubsim.Permissions{"actions": "write"}})
-	c.gh.Install(githubsim.Installation{App: app.ID, Account: "acme"})
 	may := c.gh.AddToken(githubsim.Token{Kind: githubsim.FineGrained, Owner: "acme", Permissions: githubsim.Permissions{"actions": "write"}})
 	mayNot := c.gh.AddToken(githubsim.Token{Kind: githubsim.FineGrained, Owner: "acme", Permissions: githubsim.Permissions{"actions": "read"}})
 	c.as(may).want(204, "POST", dispatches, body)
@@ -150,7 +148,11 @@ func TestDispatchPermissions(t *testing.T) {
 	if got := r.Header.Get("X-Accepted-GitHub-Permissions"); got != "actions=write" {
 		t.Errorf("accepted permissions: %q", got)
 	}
-	if runs := c.gh.WorkflowRuns(widgets); len(runs) != 1 || runs[0].Actor != "octocat" {
+	_, id, app := asApp(t, c, githubsim.Permissions{"actions": "write"})
+	var made struct{ Token string }
+	app.want(201, "POST", fmt.Sprintf("/app/installations/%d/access_tokens", id), "").into(t, &made)
+	c.as(made.Token).want(204, "POST", dispatches, body)
+	if runs := c.gh.WorkflowRuns(widgets); len(runs) != 2 || runs[0].Actor != "octocat" || runs[1].Actor != "octoseal[bot]" {
 		t.Errorf("runs: %+v", runs)
 	}
 }

@@ -119,9 +119,11 @@ func (e *execution) enter(environment string) {
 	}
 	token := e.jobToken()
 	e.secrets["github_token"], e.github["token"] = token, token
+	var values []string
 	for _, value := range e.secrets {
-		e.log.hide(asText(value))
+		values = append(values, asText(value))
 	}
+	e.log.hide(values...)
 }
 
 // jobToken makes the job's GITHUB_TOKEN.

@@ -34,7 +34,8 @@ type Runner struct {
 	// Log gets the masked logs as they are written, a line at a time. It must not ask the simulator.
 	Log io.Writer
 
-	// OnJob, if set, hears of every process that a step starts: the moment to kill it.
+	// OnJob, if set, hears of every process that a step starts: the moment to kill it, or with it
+	// the group of the same number that its children are in.
 	OnJob func(pid int, run WorkflowRun)
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package githubsim_test
 
 import (
@@ -319,8 +321,9 @@ func TestCompositeAction(t *testing.T) {
 }
 
 func TestSecretsAreReadWhenQueued(t *testing.T) {
-	c := jobs(t, jobOf("{}", "    environment: production\n    steps:\n      - env:\n          A: ${{ secrets.A }}\n          E: ${{ secrets.E }}\n"+
-		"        run: echo \"$A $E\" >> \"$GITHUB_STEP_SUMMARY\"\n"), func(r *githubsim.Runner) { r.QueueTime = 100 * time.Millisecond })
+	c := start(t, githubsim.Config{})
+	c.gh.SetWorkflow(widgets, workflowPath, jobOf("{}", "    environment: production\n    steps:\n      - env:\n"+
+		"          A: ${{ secrets.A }}\n          E: ${{ secrets.E }}\n        run: echo \"$A $E\" >> \"$GITHUB_STEP_SUMMARY\"\n"))
 	c.gh.AddEnvironment(widgets, "production")
 	set := func(value string) {
 		c.gh.SetSecret(widgets, "actions", githubsim.Secret{Name: "A", Value: value})
@@ -329,10 +332,14 @@ func TestSecretsAreReadWhenQueued(t *testing.T) {
 	set("before")
 	c.want(204, "POST", dispatches, `{"ref":"main"}`)
 	set("after")
+	c.gh.SetRunner(githubsim.Runner{URL: c.url, QueueTime: 50 * time.Millisecond})
 	run := c.lastRun()
 	concluded(t, run, "success")
 	if run.RawSummary != "before after\n" {
 		t.Errorf("the job saw %q", run.RawSummary)
+	}
+	if waited := run.Started.Sub(run.Queued); waited < 50*time.Millisecond {
+		t.Errorf("the run waited only %v", waited)
 	}
 	c.gh.Rerun(widgets, run.ID)
 	again := c.lastRun()
@@ -427,11 +434,17 @@ func TestJobsAtOnce(t *testing.T) {
 }
 
 func TestConcurrencyGroups(t *testing.T) {
-	text := strings.Replace(script("sleep 0.1"), "jobs:", "concurrency: octoseal-${{ github.ref }}\njobs:", 1)
-	c := jobs(t, text, nil)
-	for range 4 {
+	gate := filepath.Join(t.TempDir(), "gate")
+	text := strings.Replace(script("until test -e "+gate+"; do sleep 0.01; done"), "jobs:", "concurrency: octoseal-${{ github.ref }}\njobs:", 1)
+	started := make(chan int, 4)
+	c := jobs(t, text, func(r *githubsim.Runner) { r.OnJob = func(pid int, _ githubsim.WorkflowRun) { started <- pid } })
+	c.want(204, "POST", dispatches, `{"ref":"main"}`)
+	<-started
+	for range 3 {
 		c.want(204, "POST", dispatches, `{"ref":"main"}`)
-		time.Sleep(20 * time.Millisecond) // the first one is in progress
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	c.lastRun()
 	var got []string
@@ -506,5 +519,60 @@ func TestAddMask(t *testing.T) {
 	c.gh.Close()
 	if log.String() != run.Log {
 		t.Errorf("read along: %q, want %q", log.String(), run.Log)
+	}
+}
+
+func TestCancelInProgress(t *testing.T) {
+	started := make(chan int, 2)
+	text := strings.Replace(script("sleep ${{ inputs.sync_id }}"), "jobs:", "concurrency: {group: one, cancel-in-progress: true}\njobs:", 1)
+	c := jobs(t, text, func(r *githubsim.Runner) { r.OnJob = func(pid int, _ githubsim.WorkflowRun) { started <- pid } })
+	c.want(204, "POST", dispatches, `{"ref":"main","inputs":{"sync_id":"60"}}`)
+	<-started
+	concluded(t, c.dispatch(`{"sync_id":"0"}`), "success")
+	concluded(t, c.gh.WorkflowRuns(widgets)[0], "cancelled")
+}
+
+func TestJobsThatDoNotRun(t *testing.T) {
+	steps := "    steps:\n      - run: sleep 60\n"
+	for conclusion, inJob := range map[string]string{
+		"skipped":   "    if: github.event_name == 'push'\n" + steps,
+		"cancelled": "    timeout-minutes: 0.001\n" + steps,
+		"failure":   "    steps:\n      - uses: actions/checkout@v4\n",
+	} {
+		c := jobs(t, jobOf("{}", inJob), nil)
+		concluded(t, c.dispatch(`{}`), conclusion)
+	}
+	c := jobs(t, jobOf("{}", "    needs: other\n"+steps), nil)
+	run := c.dispatch(`{}`)
+	concluded(t, run, "failure")
+	if !strings.Contains(run.Log, "this runner knows no jobs with needs") {
+		t.Errorf("log: %s", run.Log)
+	}
+	c = jobs(t, strings.Replace(jobOf("{}", steps), "jobs:", "concurrency: ${{ secrets.A }}\njobs:", 1), nil)
+	concluded(t, c.dispatch(`{}`), "startup_failure")
+}
+
+func TestStepsTellTheRunner(t *testing.T) {
+	c := jobs(t, jobOf("{}", `    steps:
+      - run: |
+          mkdir tools && printf '#!/bin/sh\necho found > "$GITHUB_STEP_SUMMARY"\n' > tools/thing && chmod +x tools/thing
+          echo "$PWD/tools" >> "$GITHUB_PATH"
+      - shell: bash
+        run: thing
+      - run: head -c 1100000 /dev/zero >> "$GITHUB_STEP_SUMMARY"
+      - run: echo "no assignment" >> "$GITHUB_ENV"
+      - if: always()
+        shell: pwsh
+        run: Get-Thing
+`), nil)
+	run := c.dispatch(`{}`)
+	concluded(t, run, "failure")
+	if run.Summary != "found\n" {
+		t.Errorf("summary of %d bytes", len(run.Summary))
+	}
+	for _, want := range []string{"upload aborted", "Unable to process file command 'GITHUB_ENV'", `not "pwsh"`} {
+		if !strings.Contains(run.Log, want) {
+			t.Errorf("the log does not say %s:\n%s", want, run.Log)
+		}
 	}
 }
