@@ -18,7 +18,6 @@ import (
 // memory is what the Server asks of the store.
 type memory interface {
 	ProjectByRepositoryID(ctx context.Context, apiHost string, id int64) (p store.Project, found bool, err error)
-	EnsureProject(ctx context.Context, now time.Time, p store.Project) (store.Project, error)
 	Run(ctx context.Context, id uuid.UUID) (run store.Run, found bool, err error)
 	StartWaiting(ctx context.Context, now time.Time, r store.Run) (store.Run, error)
 	SeeToken(ctx context.Context, now time.Time, t store.SeenToken) (fresh bool, err error)
@@ -204,13 +203,8 @@ func (s *Server) admit(ctx context.Context, p store.Project, job claims, asked u
 	if err := job.checkPlace(repo); err != nil {
 		return admitted{}, err
 	}
-	// The number is right, so this is what the repository is called now.
-	p, err = s.Store.EnsureProject(ctx, s.Now(), store.Project{
-		APIHost: s.APIHost, Owner: repo.Owner, Repo: repo.Name, RepositoryID: repo.ID, DefaultBranch: repo.DefaultBranch,
-	})
-	if err != nil {
-		return admitted{}, err
-	}
+	// The number is right, so this is what the repository is called now; the run will note it.
+	p.Owner, p.Repo, p.DefaultBranch = repo.Owner, repo.Name, repo.DefaultBranch
 	fresh, err := s.Store.SeeToken(ctx, s.Now(), store.SeenToken{Issuer: job.issuer, ID: job.TokenID, ExpiresAt: job.expiresAt.Add(skew)})
 	switch {
 	case err != nil:
@@ -236,12 +230,11 @@ func (s *Server) findRun(ctx context.Context, a *admitted, asked uuid.UUID) (err
 		})
 		return err
 	}
-	found := false
-	a.run, found, err = s.Store.Run(ctx, asked)
+	a.run, _, err = s.Store.Run(ctx, asked) // one that is not found is of no project
 	switch {
 	case err != nil:
 		return err
-	case !found, a.run.Project != p.ID:
+	case a.run.Project != p.ID:
 		return deny(DeniedRun, errNoRun)
 	case isOver(a.run.State):
 		return deny(DeniedRun, errRunOver)
