@@ -60,7 +60,9 @@ func TestRefusedDispatches(t *testing.T) {
 	}{
 		"no file": {func(s *stage) { s.RemoveWorkflow(widgets, relayPath) },
 			fault.ResourceNotFound, ErrNoWorkflow, []string{"workflow octoseal.yml of acme/widgets", "default branch"}},
-		"no such trigger": {func(s *stage) { s.SetWorkflow(widgets, relayPath, strings.Replace(relayText, "workflow_dispatch", "workflow_call", 1)) },
+		"no such trigger": {func(s *stage) {
+			s.SetWorkflow(widgets, relayPath, strings.Replace(relayText, "workflow_dispatch", "workflow_call", 1))
+		},
 			fault.IntegrationDenied, ErrNotDispatchable, []string{"does not have 'workflow_dispatch' trigger"}},
 		"another input": {func(s *stage) { s.SetWorkflow(widgets, relayPath, strings.Replace(relayText, "sync_id", "other", 1)) },
 			fault.IntegrationDenied, ErrNotDispatchable, []string{"Unexpected inputs", "sync_id"}},

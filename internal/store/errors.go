@@ -30,8 +30,8 @@ var ErrRunFinished = errors.New("the run has ended and was recorded; start a new
 // ErrOtherWorkflow says that a run waits for another run of the workflow than the one that claims it.
 var ErrOtherWorkflow = errors.New("another run of the workflow was started for this run")
 
-// An ErrDispatchHeld says that no workflow is to be started for a run yet: another run of its project
-// waits for one or is at work, after which there may be nothing left to do.
+// An ErrDispatchHeld says that no workflow is to be started for a run yet: a run of its project is at
+// work, or another waits for its job, after which there may be nothing left to do.
 type ErrDispatchHeld struct {
 	Run   uuid.UUID
 	Until time.Time // at the latest

@@ -64,14 +64,14 @@ func (s *Store) BeginDispatch(ctx context.Context, now time.Time, d DispatchRequ
 // endedStates are those that Run.ended knows.
 const endedStates = "('succeeded', 'partial', 'failed')"
 
-// dispatchHeld answers *ErrDispatchHeld when another run of the project is at work, or asked for its
-// values so lately that they are likely to come.
+// dispatchHeld answers *ErrDispatchHeld when a run of the project is at work, be it this one elsewhere,
+// or another asked for its values so lately that they are likely to come.
 func (s *Store) dispatchHeld(ctx context.Context, tx *sql.Tx, now time.Time, d DispatchRequest) error {
 	held, found, err := leaseOf(ctx, tx, d.Project)
 	if err != nil {
 		return err
 	}
-	if free := held.HeartbeatAt.Add(held.Lapse + held.Grace); found && held.Run != d.Run && now.Before(free) {
+	if free := held.HeartbeatAt.Add(held.Lapse + held.Grace); found && now.Before(free) {
 		return &ErrDispatchHeld{Run: held.Run, Until: free}
 	}
 	since := now.Add(-d.Yield)

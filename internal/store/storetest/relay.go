@@ -111,7 +111,7 @@ func dispatchBehindWork(w *world) {
 	lease, err := w.store.Acquire(w.ctx, w.now, store.LeaseRequest{Project: w.project.ID, Run: busy.ID})
 	w.check(err)
 	w.heldBy("behind one at work", w.dispatch(next), busy, w.now.Add(40*time.Second))
-	w.check(w.dispatch(busy))
+	w.heldBy("behind itself, at work elsewhere", w.dispatch(busy), busy, w.now.Add(40*time.Second))
 	w.check(lease.Release(w.ctx))
 	w.fail(busy)
 	w.check(w.dispatch(next))
