@@ -7,6 +7,9 @@ import (
 	"github.com/octoseal/octoseal/internal/fault"
 )
 
+// ValueSource is what a project has for its source of values whose jobs bring them.
+const ValueSource = "relay"
+
 // Version is of the protocol. A server answers another one with REQUEST_INVALID that names its own.
 const Version = 1
 
@@ -28,7 +31,7 @@ const (
 const SessionLife = 15 * time.Minute
 
 // A ClaimRequest says which run the job was started for. Without a sync id the job was started by a
-// schedule or a push, and a run of its own is opened.
+// schedule or a push, and a run of its own is opened. Each claim takes a fresh token, a repeated one too.
 type ClaimRequest struct {
 	Version int    `json:"version"`
 	SyncID  string `json:"syncId,omitempty"`
