@@ -120,10 +120,9 @@ func (m *Meters) Replicas(live int) { m.replicas.Set(float64(live)) }
 // Relay are the meters of the relay.
 func (m *Meters) Relay() relay.Metrics {
 	return relay.Metrics{
-		Claimed:  func(outcome string) { m.claims.WithLabelValues(outcome).Inc() },
-		Boxed:    func(secrets int) { m.boxed.Add(float64(secrets)) },
-		Held:     func(bytes int64) { m.held.Set(float64(bytes)) },
-		RunEnded: m.RunEnded,
+		Claimed: func(outcome string) { m.claims.WithLabelValues(outcome).Inc() },
+		Boxed:   func(secrets int) { m.boxed.Add(float64(secrets)) },
+		Held:    func(bytes int64) { m.held.Set(float64(bytes)) },
 	}
 }
 

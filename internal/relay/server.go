@@ -46,10 +46,9 @@ type Config struct {
 
 // Metrics hear of what happens; none of them may block.
 type Metrics struct {
-	Claimed  func(outcome string)                                                        // accepted, a Denial, or error
-	Boxed    func(secrets int)                                                           // taken in
-	Held     func(bytes int64)                                                           // by all boxes in memory
-	RunEnded func(why store.Trigger, how store.RunState, took time.Duration, writes int) // a run that was carried out here
+	Claimed func(outcome string) // accepted, a Denial, or error
+	Boxed   func(secrets int)    // taken in
+	Held    func(bytes int64)    // by all boxes in memory
 }
 
 func (m Metrics) orSilent() Metrics {
@@ -61,9 +60,6 @@ func (m Metrics) orSilent() Metrics {
 	}
 	if m.Held == nil {
 		m.Held = func(int64) {}
-	}
-	if m.RunEnded == nil {
-		m.RunEnded = func(store.Trigger, store.RunState, time.Duration, int) {}
 	}
 	return m
 }

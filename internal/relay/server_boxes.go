@@ -147,7 +147,7 @@ func unusable(name secret.Name, sealed Sealed) *fault.Fault {
 		return fault.Invalid("the Actions secret %s is empty", name).
 			Hinting("Give it a value, exclude it, or delete it: an empty one is not copied.")
 	case ProblemAbsent:
-		return fault.Invalid("the job has no Actions secret %s, although GitHub lists it", name).
+		return fault.New(fault.SourceUnavailable, fault.Context{"reason": "the job has no Actions secret " + name.String() + ", although GitHub lists it", "secretName": name.String()}).
 			Hinting("Run again: a job has the secrets that were there when it was queued. With init --names, write the workflow anew.")
 	case ProblemTooLarge:
 		size := max(sealed.Size, secret.MaxValueSize+1)
@@ -158,7 +158,7 @@ func unusable(name secret.Name, sealed Sealed) *fault.Fault {
 
 // missing is what the run reports of a secret that the job said nothing about.
 func missing(name secret.Name) *fault.Fault {
-	return fault.Invalid("the job sent nothing for the Actions secret %s", name).
+	return fault.New(fault.SourceUnavailable, fault.Context{"reason": "the job sent nothing for the Actions secret " + name.String(), "secretName": name.String()}).
 		Hinting("Run again, and look at the log of the workflow should it happen again.")
 }
 

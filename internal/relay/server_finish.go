@@ -132,11 +132,10 @@ func (n *session) close() syncing.Relayed {
 // carryOut brings the run to its end. What stands in the way for a moment is tried again as long as
 // the session lives; after that the job, or the run's own time, decides.
 func (s *Server) carryOut(n *session, brought syncing.Relayed, failure *fault.Fault) {
-	began := s.Now()
 	for wait := applyAgain; ; wait = min(2*wait, applyRest) {
 		run, err := s.once(n, brought, failure)
 		if isOver(run.State) {
-			s.ended(n, run, s.Now().Sub(began))
+			s.endSession(n)
 			return
 		}
 		s.Log.WarnContext(s.working, "relayed run not carried out", "run", n.run.ID, "session", n.id, "cause", err)
@@ -164,11 +163,11 @@ func (s *Server) once(n *session, brought syncing.Relayed, failure *fault.Fault)
 	return run, errors.Join(err, unread)
 }
 
-// ended tells of a run that was carried out here, and ends its session.
-func (s *Server) ended(n *session, run store.Run, took time.Duration) {
+// endSession ends the session of a run that is over. What else is to be told of a run's end is told by
+// the job in the queue that looks after it.
+func (s *Server) endSession(n *session) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(s.working), noting)
 	defer stop()
-	s.Metrics.RunEnded(run.Trigger, run.State, took, run.Writes)
 	if err := s.Store.EndSession(ctx, s.Now(), n.id); err != nil {
 		s.Log.WarnContext(ctx, "session not ended; it expires by itself", "session", n.id, "cause", err)
 	}

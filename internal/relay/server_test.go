@@ -359,7 +359,7 @@ func TestWhatDoesNotComeIsAnError(t *testing.T) {
 	for _, o := range r.Outcomes {
 		codes[o.SecretName] = o.Code
 	}
-	if r.State != "partial" || r.Synced != 1 || codes["DB_URL"] != fault.ValueTooLarge || codes["ZIP"] != fault.RequestInvalid || codes["API_KEY"] != "" {
+	if r.State != "partial" || r.Synced != 1 || codes["DB_URL"] != fault.ValueTooLarge || codes["ZIP"] != fault.SourceUnavailable || codes["API_KEY"] != "" {
 		t.Errorf("%+v", r)
 	}
 	w.inStep("API_KEY")
