@@ -78,7 +78,7 @@ func Run(ctx context.Context, cfg RunnerConfig) (Report, error) {
 
 // newRunner refuses what can be known to be wrong before anybody is asked anything.
 func newRunner(cfg RunnerConfig) (*runner, error) {
-	if _, err := uuid.Parse(cfg.SyncID); cfg.SyncID != "" && (err != nil || len(cfg.SyncID) != len(uuid.Nil.String())) {
+	if id, err := uuid.Parse(cfg.SyncID); cfg.SyncID != "" && (err != nil || cfg.SyncID != id.String()) {
 		return nil, fault.Invalid("the sync id is no UUID").
 			Hinting("Leave it empty to start a run of its own; else it is the id of the run that the server dispatched the workflow for.")
 	}

@@ -388,6 +388,7 @@ func TestRefusedBeforeAnythingIsStarted(t *testing.T) {
 		"$(id)":               func(cfg *relay.RunnerConfig) { cfg.SyncID = "$(id)" },
 		"a UUID in braces":    func(cfg *relay.RunnerConfig) { cfg.SyncID = "{" + syncID + "}" },
 		"a UUID and more":     func(cfg *relay.RunnerConfig) { cfg.SyncID = syncID + "\n::error::" },
+		"a UUID in capitals":  func(cfg *relay.RunnerConfig) { cfg.SyncID = strings.ToUpper(syncID) },
 		"a UUID undashed":     func(cfg *relay.RunnerConfig) { cfg.SyncID = strings.ReplaceAll(syncID, "-", "") },
 		"plain http":          func(cfg *relay.RunnerConfig) { cfg.Server = &url.URL{Scheme: "http", Host: "octoseal.example"} },
 		"another scheme":      func(cfg *relay.RunnerConfig) { cfg.Server = &url.URL{Scheme: "file", Host: "octoseal.example"} },
