@@ -76,6 +76,23 @@ func (a *app) checkWorkflow(ctx context.Context, l lookout, b beginning) error {
 	return nil
 }
 
+// examineWorkflow is doctor's look at the workflow of a checkout, if it has one and is of the
+// repository that is meant.
+func (a *app) examineWorkflow(ctx context.Context, d *diagnosis, i api, l lookout) error {
+	name, err := a.workflowFile()
+	if err != nil {
+		return nil // no checkout is no finding
+	}
+	if _, err := os.Stat(name); err != nil {
+		return nil // nor is one that has no use for the relay
+	}
+	here, err := a.checkout(ctx, i)
+	if err != nil || !strings.EqualFold(here.String(), l.repo.FullName()) {
+		return nil // it belongs to another repository, as far as can be told
+	}
+	return a.inspect(ctx, d, name, &l, beginning{})
+}
+
 // inspect adds what there is to say about the file. Without a lookout it is held against nothing
 // outside of itself.
 func (a *app) inspect(ctx context.Context, d *diagnosis, name string, l *lookout, b beginning) error {
