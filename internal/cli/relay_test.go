@@ -26,12 +26,14 @@ import (
 type clerk struct {
 	*bench
 	public, private *[32]byte
-	pin             string
+	key             relay.Key // the one that it offers
+	url             string
 	wanted          []string
 	report          relay.Report
 
 	mu       sync.Mutex
 	wire     strings.Builder
+	boxes    map[string]string // by name
 	values   map[string]string // as its private key opens them
 	problems map[string]relay.Problem
 	failures []relay.Failure
@@ -45,17 +47,18 @@ func newClerk(t *testing.T, wanted ...string) *clerk {
 		t.Fatal(err)
 	}
 	c := &clerk{
-		public: public, private: private, wanted: wanted, values: map[string]string{}, problems: map[string]relay.Problem{},
+		public: public, private: private, wanted: wanted, boxes: map[string]string{}, values: map[string]string{}, problems: map[string]relay.Problem{},
 		report: relay.Report{Done: true, State: "succeeded", Synced: len(wanted)},
 		bench:  &bench{T: t, folder: t.TempDir()},
-		pin:    fmt.Sprintf("codespaces=1:%x", sha256.Sum256(public[:])),
+		key:    relay.Key{Scope: "codespaces", KeyID: "1", Key: base64.StdEncoding.EncodeToString(public[:])},
 	}
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
+	c.url = server.URL
 	c.environ = append(settled(os.Environ()),
 		"HOME="+c.folder, "RUNNER_TEMP="+c.folder, "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+filepath.Join(c.folder, "summary.md"),
 		"ACTIONS_ID_TOKEN_REQUEST_URL="+server.URL+"/token?v=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=canary-of-the-job",
-		"OCTOSEAL_SERVER="+server.URL, "OCTOSEAL_PIN="+c.pin, "OCTOSEAL_LOG_LEVEL=debug",
+		"OCTOSEAL_SERVER="+server.URL, fmt.Sprintf("OCTOSEAL_PIN=codespaces=1:%x", sha256.Sum256(public[:])), "OCTOSEAL_LOG_LEVEL=debug",
 	)
 	return c
 }
@@ -76,7 +79,7 @@ func (c *clerk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if asked.SyncID != "" {
 			claim.SyncID = uuid.MustParse(asked.SyncID)
 		}
-		claim.Keys = []relay.Key{{Scope: "codespaces", KeyID: "1", Key: base64.StdEncoding.EncodeToString(c.public[:])}}
+		claim.Keys = []relay.Key{c.key}
 		for _, n := range c.wanted {
 			claim.Names = append(claim.Names, relay.Wanted{Name: n, Scopes: []string{"codespaces"}})
 		}
@@ -102,6 +105,7 @@ func (c *clerk) take(body []byte) relay.Received {
 	for _, s := range b.Secrets {
 		c.problems[s.Name] = s.Problem
 		for _, sealed := range s.Boxes {
+			c.boxes[s.Name] = sealed.Box
 			raw, _ := base64.StdEncoding.DecodeString(sealed.Box)
 			opened, _ := box.OpenAnonymous(nil, raw, c.public, c.private)
 			c.values[s.Name] = string(opened)
