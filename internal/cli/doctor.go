@@ -206,7 +206,8 @@ func (a *app) examineGitHub(ctx context.Context, d *diagnosis) error {
 	e.repository()
 	e.stores(ctx)
 	e.tooMuch()
-	return nil
+	e.dispatching()
+	return a.examineWorkflow(ctx, d, i, lookout{client, e.repo})
 }
 
 // listings asks every store of a repository for its list, side by side.

@@ -136,3 +136,15 @@ func (e *examination) tooMuch() {
 		}
 	}
 }
+
+// dispatching is what a server needs besides, to have a repository's own job seal its Actions secrets.
+func (e *examination) dispatching() {
+	switch granted := e.who.Permissions["actions"]; {
+	case e.who.Permissions == nil: // GitHub does not tell
+	case granted == "write":
+		e.add("relay", fine, "", "actions:write is granted, to start the workflow that octoseal init writes")
+	default:
+		e.add("relay", advice, "Grant the App the permission \"Actions\" (actions:write), if Actions is where the values come from.",
+			"%s is granted, so no server can start the workflow that octoseal init writes", orNothing("actions", granted))
+	}
+}

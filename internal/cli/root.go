@@ -41,7 +41,7 @@ func (a *app) root() *cobra.Command {
 		in("keep", a.planCommand()), in("keep", a.syncCommand()), in("keep", a.setCommand()),
 		in("look", a.statusCommand()), in("look", a.validateCommand()), in("look", a.auditCommand()), in("look", a.quotaCommand()),
 		in("rule", a.scopesCommand()), in("rule", a.exclusionsCommand()), in("rule", a.projectCommand()),
-		in("serve", a.serveCommand()), in("serve", a.tokenCommand()), in("serve", a.memberCommand()), in("serve", a.migrateCommand()),
+		in("serve", a.initCommand()), in("serve", a.relayCommand()), in("serve", a.serveCommand()), in("serve", a.tokenCommand()), in("serve", a.memberCommand()), in("serve", a.migrateCommand()),
 		in("help", a.demoCommand()), in("help", a.doctorCommand()), in("help", a.versionCommand()),
 	)
 	root.SetHelpCommandGroupID("help")

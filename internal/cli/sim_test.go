@@ -30,6 +30,7 @@ type stageKey struct{}
 //	sim edit SCOPE NAME VALUE     somebody sets a secret by hand, a minute later
 //	sim delete SCOPE NAME         somebody deletes one
 //	sim remake                    somebody deletes the repository and makes another of that name
+//	sim rotate SCOPE              GitHub makes new keys for a scope
 //	sim value SCOPE NAME VALUE    check what GitHub holds; ! sim value … that it does not
 //	sim absent SCOPE NAME         check that GitHub holds nothing of that name
 //	sim forget                    count requests from here
@@ -44,7 +45,7 @@ type stageKey struct{}
 func sim(ts *testscript.TestScript, neg bool, args []string) {
 	st := ts.Value(stageKey{}).(*stage)
 	do := map[string]func(*testscript.TestScript, bool, []string){
-		"start": st.start, "edit": st.edit, "delete": st.remove, "remake": st.remake, "value": st.value, "absent": st.absent,
+		"start": st.start, "edit": st.edit, "delete": st.remove, "remake": st.remake, "rotate": st.rotate, "value": st.value, "absent": st.absent,
 		"forget": st.forget, "count": st.count, "await": st.await, "token": st.token, "app": st.app, "fault": st.fault,
 		"latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
 	}[args[0]]
@@ -100,6 +101,10 @@ func (st *stage) remove(ts *testscript.TestScript, _ bool, args []string) {
 func (st *stage) remake(*testscript.TestScript, bool, []string) {
 	st.github.DeleteRepository(widgets)
 	st.github.AddRepository(githubsim.Repository{FullName: widgets, Private: true})
+}
+
+func (st *stage) rotate(_ *testscript.TestScript, _ bool, args []string) {
+	st.github.RotateKey(widgets, args[0])
 }
 
 func (st *stage) value(ts *testscript.TestScript, neg bool, args []string) {

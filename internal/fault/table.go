@@ -36,6 +36,7 @@ const (
 	TokenInvalid           Code = "AUTH_TOKEN_INVALID"
 	RoleDenied             Code = "AUTH_ROLE_DENIED"
 	RelayClaimDenied       Code = "RELAY_CLAIM_DENIED"
+	RelayElsewhere         Code = "RELAY_SESSION_ELSEWHERE"
 	ProjectNotFound        Code = "PROJECT_NOT_FOUND"
 	ResourceNotFound       Code = "RESOURCE_NOT_FOUND"
 	RouteNotFound          Code = "ROUTE_NOT_FOUND"
@@ -106,6 +107,9 @@ var kinds = []Kind{
 		"This needs the role {requiredRole}.", "Ask an admin of the project for the role {requiredRole}."},
 	{RelayClaimDenied, http.StatusForbidden, Err, RetryNone,
 		"Relay claim refused: {reason}.", ""},
+	{RelayElsewhere, http.StatusMisdirectedRequest, Warn, RetrySafe,
+		"Another process of this server holds the session, or held it until it ended.",
+		"Send the message again, and claim again when that goes on: boxes are kept in the memory of one process."},
 	{ProjectNotFound, http.StatusNotFound, Err, RetryNone,
 		"Project {projectId} not found.", ""},
 	{ResourceNotFound, http.StatusNotFound, Err, RetryNone,

@@ -52,6 +52,7 @@ var statuses = map[int][]Code{
 	http.StatusMethodNotAllowed:      {"METHOD_NOT_ALLOWED"},
 	http.StatusConflict:              {"GITHUB_ENV_PROTECTION_RULE_CONFLICT"},
 	http.StatusRequestEntityTooLarge: {"REQUEST_TOO_LARGE"},
+	http.StatusMisdirectedRequest:    {"RELAY_SESSION_ELSEWHERE"}, // ours: design.md names no code for it
 	http.StatusFailedDependency:      {"GITHUB_SECRETS_SOURCE_UNAVAILABLE"},
 	http.StatusTooManyRequests:       {"RATE_LIMIT_USER", "RATE_LIMIT_PROJECT", "GITHUB_SECRETS_RATE_LIMIT_EXHAUSTED"},
 	http.StatusInternalServerError:   {"INTERNAL_UNEXPECTED"},

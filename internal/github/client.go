@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -64,6 +65,9 @@ type Client struct {
 	onPause    func(Pause)
 	clock      *clock
 	keys       keyring
+
+	// plainDispatch says that the server cannot tell which run of a workflow it started.
+	plainDispatch atomic.Bool
 
 	mu     sync.Mutex
 	quota  Quota

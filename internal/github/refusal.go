@@ -45,6 +45,8 @@ func (c *Client) judge(r request, a answer, pause *demand) verdict {
 		return verdict{fault: c.forbidden(r, a)}
 	case a.status == http.StatusNotFound:
 		return verdict{fault: c.absent(r, a)}
+	case a.status == http.StatusUnprocessableEntity && r.subject.invalid != nil:
+		return verdict{fault: r.subject.invalid(r, a)}
 	case a.status == http.StatusUnprocessableEntity && r.subject.write:
 		return verdict{fault: refusedWrite(r, a)}
 	case a.status == http.StatusGone:
@@ -163,6 +165,8 @@ func (c *Client) forbidden(r request, a answer) *fault.Fault {
 	case has("login attempts"):
 		return denied(r, a, "too many requests with bad credentials were made; it refuses all for a while").
 			Hinting("Correct the credential, then wait some minutes.")
+	case has("disabled") && errors.Is(r.subject.missing, ErrNoWorkflow):
+		return notDispatched(r, a)
 	case has("admin rights"):
 		return c.roleTooLow(r, a)
 	}
@@ -231,6 +235,10 @@ func (c *Client) absent(r request, a answer) *fault.Fault {
 		return f.Hinting("The repository's plan or this server does not have the store, the environment does not exist, "+
 			"or the repository is not visible to %s.", c.credential.Name()).
 			Because(fmt.Errorf("%w: %w", ErrStoreMissing, trace(r, a)))
+	}
+	if errors.Is(r.subject.missing, ErrNoWorkflow) {
+		return f.Hinting("The file has to stand on the default branch, and the repository to be visible to %s.", c.credential.Name()).
+			Because(fmt.Errorf("%w: %w", ErrNoWorkflow, trace(r, a)))
 	}
 	hint := "It is misspelt, or private and not visible to " + c.credential.Name() + "."
 	if c.credential.isApp() {

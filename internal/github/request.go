@@ -48,6 +48,8 @@ type subject struct {
 	missing    error             // what a 404 means to callers
 	absentOK   bool              // a 404 is an answer like any other
 	asked      map[string]string // permissions that a token was to have
+	// invalid explains a 422; unset, it is one to a secret's write, whose text may hold the value.
+	invalid func(request, answer) *fault.Fault
 }
 
 // An answer is what came back, or why nothing did.

@@ -24,6 +24,7 @@ const (
 	Removed   What = "removed"   // the repository was deleted
 	Installed What = "installed" // the App may reach the repositories
 	Withdrawn What = "withdrawn" // the App may reach the repositories no more
+	JobEnded  What = "job_ended" // a run of the relay's workflow is over
 )
 
 // News is what is kept of a delivery; the payload itself, which holds people's names, is not.
@@ -32,7 +33,12 @@ type News struct {
 	Repositories []int64 `json:"repositories,omitempty"` // none: every one of the installation
 	Called       string  `json:"called,omitempty"`       // OWNER/NAME of the one repository, when it was sent
 	Installation int64   `json:"installation,omitempty"`
+	WorkflowRun  int64   `json:"workflowRun,omitempty"` // of JobEnded
+	Conclusion   string  `json:"conclusion,omitempty"`  // of JobEnded, in GitHub's words
 }
+
+// RelayWorkflow is the file of the workflow that brings a repository's values.
+const RelayWorkflow = ".github/workflows/octoseal.yml"
 
 // SignedWith says whether signature, of the header X-Hub-Signature-256, was made over body with the
 // webhook's secret. It takes the same time whatever it finds.
@@ -73,6 +79,10 @@ func ReadNews(event, contentType string, body []byte) (n News, ok bool, err erro
 		n.What, ok = Pushed, p.asksForSync()
 	case "repository":
 		n.What = map[string]What{"renamed": Moved, "transferred": Moved, "deleted": Removed}[p.Action]
+	case "workflow_run":
+		if path, _, _ := strings.Cut(p.WorkflowRun.Path, "@"); p.Action == "completed" && path == RelayWorkflow && p.WorkflowRun.ID > 0 {
+			n.What, n.WorkflowRun, n.Conclusion = JobEnded, p.WorkflowRun.ID, p.WorkflowRun.Conclusion
+		}
 	case "installation":
 		n.What = map[string]What{
 			"created": Installed, "unsuspend": Installed, "new_permissions_accepted": Installed, "deleted": Withdrawn, "suspend": Withdrawn,
@@ -107,6 +117,11 @@ type payload struct {
 	Repositories []hookRepository `json:"repositories"`
 	Added        []hookRepository `json:"repositories_added"`
 	Taken        []hookRepository `json:"repositories_removed"`
+	WorkflowRun  struct {
+		ID         int64  `json:"id"`
+		Path       string `json:"path"`
+		Conclusion string `json:"conclusion"`
+	} `json:"workflow_run"`
 	Installation struct {
 		ID int64 `json:"id"`
 	} `json:"installation"`

@@ -44,6 +44,12 @@ func TestReadNews(t *testing.T) {
 			News{What: Withdrawn, Repositories: []int64{5, 6}, Installation: 9}, true},
 		{"added", "installation_repositories", `{"action":"added","installation":{"id":9},"repositories_added":[{"id":5}]}`,
 			News{What: Installed, Repositories: []int64{5}, Installation: 9}, true},
+		{"the relay's job ended", "workflow_run", `{"action":"completed","workflow_run":{"id":77,"path":".github/workflows/octoseal.yml","conclusion":"failure"},"repository":{"id":5,"full_name":"a/b"}}`,
+			News{What: JobEnded, Repositories: []int64{5}, Called: "a/b", WorkflowRun: 77, Conclusion: "failure"}, true},
+		{"the relay's job, by its ref", "workflow_run", `{"action":"completed","workflow_run":{"id":77,"path":".github/workflows/octoseal.yml@main","conclusion":null},"repository":{"id":5}}`,
+			News{What: JobEnded, Repositories: []int64{5}, WorkflowRun: 77}, true},
+		{"the relay's job began", "workflow_run", `{"action":"in_progress","workflow_run":{"id":77,"path":".github/workflows/octoseal.yml"},"repository":{"id":5}}`, News{}, false},
+		{"another workflow ended", "workflow_run", `{"action":"completed","workflow_run":{"id":77,"path":".github/workflows/ci.yml","conclusion":"failure"},"repository":{"id":5}}`, News{}, false},
 		{"something else", "star", `{"action":"created","repository":{"id":5}}`, News{}, false},
 	} {
 		got, matters, err := ReadNews(c.event, "application/json; charset=utf-8", []byte(c.body))

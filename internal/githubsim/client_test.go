@@ -79,6 +79,9 @@ func (r reply) into(t testing.TB, v any) {
 
 var transport = &http.Transport{MaxIdleConnsPerHost: 64}
 
+// plain is a client for those who want nothing but HTTP.
+var plain = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+
 // try sends a request; an error means that there was no answer.
 func (c *client) try(method, path, body string) (reply, error) {
 	c.t.Helper()

@@ -25,19 +25,7 @@ type exchange struct {
 
 func (x *exchange) run() {
 	r := x.r
-	x.entry = x.requests.arrive(Request{
-		Method:      r.Method,
-		Path:        r.URL.EscapedPath(),
-		Query:       r.URL.RawQuery,
-		Arrived:     x.Now(),
-		Points:      points(r.Method),
-		Conditional: r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Modified-Since") != "",
-	})
-	onAsk, onAnswer := x.requests.hooks()
-	if onAsk != nil {
-		onAsk(x.note(func(*Request) {}))
-	}
-
+	x.arrive(points(r.Method))
 	c, ok := x.listen()
 	if !ok {
 		return
@@ -49,19 +37,25 @@ func (x *exchange) run() {
 		e.Credential, e.IntoPenalty, e.Fault = c.who.id, v.intoPenalty, strike.kind
 	})
 
+	x.perform(c, strike, func() answer { return x.decide(c, v) })
+}
+
+// perform plays a request whose fate is drawn: it waits, takes effect, waits again and is answered.
+func (x *exchange) perform(c *call, strike fault, effect func() answer) {
+	_, onAnswer := x.requests.hooks()
 	wait := x.faults.latency() / 2
-	if !pause(r.Context(), wait) {
+	if !pause(x.r.Context(), wait) {
 		return
 	}
 	if strike.kind != "" && !strike.late() {
 		x.fail(strike)
 		return
 	}
-	a := x.decide(c, v)
+	a := effect()
 	if onAnswer != nil {
 		onAnswer(x.note(func(*Request) {}))
 	}
-	if !pause(r.Context(), wait) {
+	if !pause(x.r.Context(), wait) {
 		return
 	}
 	switch {
@@ -71,6 +65,22 @@ func (x *exchange) run() {
 		x.fail(strike)
 	default:
 		x.send(c, a)
+	}
+}
+
+// arrive notes the request and tells who listens.
+func (x *exchange) arrive(points int) {
+	r := x.r
+	x.entry = x.requests.arrive(Request{
+		Method:      r.Method,
+		Path:        r.URL.EscapedPath(),
+		Query:       r.URL.RawQuery,
+		Arrived:     x.Now(),
+		Points:      points,
+		Conditional: r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Modified-Since") != "",
+	})
+	if onAsk, _ := x.requests.hooks(); onAsk != nil {
+		onAsk(x.note(func(*Request) {}))
 	}
 }
 

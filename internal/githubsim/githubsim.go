@@ -26,10 +26,16 @@
 //
 // Stores are addressed by scope: "actions", "codespaces", "dependabot", "agents", or
 // "environment:NAME". Values stay in this process's memory and are written nowhere.
+//
+// GitHub Actions is there too: workflow files (SetWorkflow), dispatches, a runner that carries
+// out their jobs as processes of this machine (SetRunner), and the issuer of the ID tokens that
+// jobs prove themselves with. A job is given secrets as GitHub gives them, so what it does with
+// them can be watched. Close ends jobs that still run.
 package githubsim
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -56,6 +62,8 @@ type GitHub struct {
 
 	mu    sync.Mutex // guards world; held while a request takes effect
 	world *world
+
+	actions *actions
 }
 
 // New returns a GitHub without repositories. One account exists: the user "octocat", who
@@ -70,6 +78,7 @@ func New(config Config) *GitHub {
 		limiter:  newLimiter(),
 		faults:   &faultPlayer{},
 		requests: &requestLog{},
+		actions:  newActions(),
 	}
 	g.world = newWorld(g.clock.now())
 	return g
@@ -138,5 +147,10 @@ func (w *world) nextID() int64 {
 
 // ServeHTTP answers one request as GitHub would, with the faults and limits that are set.
 func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	(&exchange{GitHub: g, w: w, r: r}).run()
+	x := &exchange{GitHub: g, w: w, r: r}
+	if strings.HasPrefix(r.URL.Path, tokenService+"/") {
+		x.runTokenService()
+		return
+	}
+	x.run()
 }

@@ -17,6 +17,10 @@ type Repository struct {
 	// Without names the scopes whose store the repository does not have, because of its
 	// plan: all calls to them answer 404.
 	Without []string
+
+	// ImmutableSubject says that ID tokens name owner and repository with their numbers, as
+	// GitHub does for repositories made after July 2026 and for those renamed since.
+	ImmutableSubject bool
 }
 
 type repository struct {
@@ -73,6 +77,7 @@ func (g *GitHub) ChangeRepository(fullName string, change func(*Repository)) {
 	repo.updated = g.clock.now()
 	if after := repo.FullName; after != before.FullName {
 		repo.FullName = before.FullName
+		repo.ImmutableSubject = repo.ImmutableSubject || g.config.Enterprise == ""
 		delete(w.named, strings.ToLower(before.FullName))
 		w.moved[strings.ToLower(before.FullName)] = repo
 		w.name(repo, after, repo.updated)

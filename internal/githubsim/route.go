@@ -52,6 +52,7 @@ func (n need) String() string { return n.slug + "=" + n.level }
 // routes are in order: a path that fits two takes the first.
 var routes = prepare(slices.Concat(
 	serviceRoutes(), peopleRoutes(), appRoutes(), repositoryRoutes(), storeRoutes(), organizationSecretRoutes(),
+	actionsRoutes(),
 ))
 
 func prepare(all []route) []route {

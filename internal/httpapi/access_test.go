@@ -60,12 +60,12 @@ func (w *world) aRun() uuid.UUID {
 	return run.ID
 }
 
-// documented returns the operations of the OpenAPI document that take a bearer token.
+// documented returns the operations of the OpenAPI document that take a user's bearer token.
 func (w *world) documented() []string {
 	var ids []string
 	for _, item := range w.srv.api.OpenAPI().Paths {
 		for _, op := range operationsOf(item) {
-			if len(op.Security) > 0 {
+			if len(op.Security) > 0 && op.Security[0]["bearer"] != nil {
 				ids = append(ids, op.OperationID)
 			}
 		}

@@ -22,15 +22,27 @@ func documentConfig(version string) huma.Config {
 	c.AllowAdditionalPropertiesByDefault = true
 	c.Info.Description = description
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {
-		Type: "http", Scheme: "bearer",
-		Description: "An API token (`osl_…`, made with `octoseal token create` or POST /tokens) or a JWT of a configured OpenID issuer.",
-	}}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {
+			Type: "http", Scheme: "bearer",
+			Description: "An API token (`osl_…`, made with `octoseal token create` or POST /tokens) or a JWT of a configured OpenID issuer.",
+		},
+		jobScheme: {
+			Type: "http", Scheme: "bearer",
+			Description: "Of a workflow's job: its OIDC token for a claim, and from then on the session token (`osr_…`) that the claim was answered with.",
+		},
+	}
 	return c
 }
 
+// jobScheme is how a job of a repository says who it is.
+const jobScheme = "job"
+
 // roleText is the role an operation asks for, for people.
 func (o operation) roleText() string {
+	if o.Job {
+		return "a job of the project's repository"
+	}
 	name := func(r store.Role) string {
 		if r == anyone {
 			return "any user"
@@ -57,8 +69,32 @@ var refusalText = map[int]string{
 	http.StatusServiceUnavailable:    "GITHUB_INTEGRATION_UNAVAILABLE or STORE_UNAVAILABLE; `Retry-After` says when to come back.",
 }
 
+// jobRefusalText is what jobs are answered otherwise.
+var jobRefusalText = map[int]string{
+	http.StatusBadRequest:         "REQUEST_INVALID or RELAY_BATCH_INVALID, which names the first secret that is wrong; nothing was kept.",
+	http.StatusUnauthorized:       "AUTH_TOKEN_MISSING.",
+	http.StatusForbidden:          "RELAY_CLAIM_DENIED; `error.context.reason` is one of a closed list.",
+	http.StatusNotFound:           "ROUTE_NOT_FOUND: this server has no relay. RESOURCE_NOT_FOUND: GitHub does not show it the repository.",
+	http.StatusMisdirectedRequest: "RELAY_SESSION_ELSEWHERE: send the message again, and claim again when that goes on.",
+	http.StatusBadGateway:         "GITHUB_INTEGRATION_DENIED: the permission is named.",
+}
+
+func (o operation) refusalText(status int) string {
+	if text := jobRefusalText[status]; o.Job && text != "" {
+		return text
+	}
+	return refusalText[status]
+}
+
 // refusals are the statuses from 400 up that an operation answers with.
 func (o operation) refusals() []int {
+	if o.Job {
+		return []int{
+			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge,
+			http.StatusMisdirectedRequest, http.StatusFailedDependency, http.StatusTooManyRequests, http.StatusInternalServerError,
+			http.StatusBadGateway, http.StatusServiceUnavailable,
+		}
+	}
 	list := []int{
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable,
 	}

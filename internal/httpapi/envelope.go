@@ -125,6 +125,10 @@ func (s *server) retryAfter(h http.Header, f *fault.Fault) {
 		if reset, err := time.Parse(time.RFC3339, at); err == nil {
 			h.Set("Retry-After", strconv.Itoa(max(1, int(reset.Sub(s.now()).Seconds()+1))))
 		}
+	case fault.RateLimitProject:
+		if seconds, ok := f.Context["retryAfter"].(int); ok {
+			h.Set("Retry-After", strconv.Itoa(seconds))
+		}
 	case fault.StoreUnavailable, fault.IntegrationUnavailable:
 		h.Set("Retry-After", "5")
 	}

@@ -88,7 +88,7 @@ func TestBadInputIsTheCallersFault(t *testing.T) {
 		"a repository not there": {"POST", "/projects", `{"repository":"acme/nowhere"}`, 404, "RESOURCE_NOT_FOUND"},
 		"unknown path":           {"GET", "/nothing/here", nil, 404, "ROUTE_NOT_FOUND"},
 		"unclean path":           {"GET", "//projects", nil, 404, "ROUTE_NOT_FOUND"},
-		"relay, not built yet":   {"POST", "/relay/claim", "{}", 404, "ROUTE_NOT_FOUND"},
+		"relay, not switched on": {"POST", "/relay/claims", "{}", 404, "ROUTE_NOT_FOUND"},
 		"wrong method":           {"PUT", syncPath, "{}", 405, "METHOD_NOT_ALLOWED"},
 		"odd method":             {"BREW", "/projects", nil, 405, "METHOD_NOT_ALLOWED"},
 	} {

@@ -22,6 +22,8 @@ type Rate struct {
 var (
 	defaultUserRate    = Rate{PerMinute: 60, Burst: 120}
 	defaultProjectRate = Rate{PerMinute: 300, Burst: 600}
+	// Jobs of many repositories share an address, of GitHub's or of a proxy.
+	defaultAddressRate = Rate{PerMinute: 1200, Burst: 1200}
 )
 
 func (r Rate) or(standard Rate) Rate {

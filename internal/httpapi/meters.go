@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -29,6 +30,9 @@ type Meters struct {
 	queue     *prometheus.GaugeVec
 	replicas  prometheus.Gauge
 	hooks     *prometheus.CounterVec
+	claims    *prometheus.CounterVec
+	boxed     prometheus.Counter
+	held      prometheus.Gauge
 }
 
 // NewMeters returns meters that have measured nothing.
@@ -60,10 +64,13 @@ func NewMeters() *Meters {
 		quota:    gauge("github_quota", "GitHub's hourly quota: what is left, and the limit.", "credential", "which"),
 		queue:    gauge("queue_jobs", "Jobs in the queue, by what they wait for.", "state"),
 		replicas: prometheus.NewGauge(prometheus.GaugeOpts{Name: "octoseal_replicas", Help: "Processes that share the work."}),
+		claims:   counter("relay_claims_total", "Claims of jobs, accepted ones and others by why they were refused.", "outcome"),
+		boxed:    prometheus.NewCounter(prometheus.CounterOpts{Name: "octoseal_relay_secrets_total", Help: "Secrets that jobs sent, sealed."}),
+		held:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "octoseal_relay_held_bytes", Help: "Memory that sealed values take until their run ends."}),
 		hooks:    counter("webhook_deliveries_total", "Webhook deliveries worked on, by subject and success.", "what", "ok"),
 	}
 	m.registry.MustRegister(m.requests, m.durations, m.runs, m.runTimes, m.writes, m.delay, m.looks, m.github, m.interval, m.polled,
-		m.quota, m.queue, m.replicas, m.hooks)
+		m.quota, m.queue, m.replicas, m.hooks, m.claims, m.boxed, m.held)
 	return m
 }
 
@@ -109,6 +116,15 @@ func (m *Meters) Queue(d store.Depth) {
 
 // Replicas hears how many processes share the work.
 func (m *Meters) Replicas(live int) { m.replicas.Set(float64(live)) }
+
+// Relay are the meters of the relay.
+func (m *Meters) Relay() relay.Metrics {
+	return relay.Metrics{
+		Claimed: func(outcome string) { m.claims.WithLabelValues(outcome).Inc() },
+		Boxed:   func(secrets int) { m.boxed.Add(float64(secrets)) },
+		Held:    func(bytes int64) { m.held.Set(float64(bytes)) },
+	}
+}
 
 // Delivered hears of a webhook delivery that was worked on.
 func (m *Meters) Delivered(what string, ok bool) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func TestDocumentIsWhole(t *testing.T) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.1") {
 		t.Errorf("OpenAPI %s", doc.OpenAPI)
 	}
-	for _, op := range operations {
+	for _, op := range slices.Concat(operations, jobOperations) {
 		if doc.Paths[op.Path][strings.ToLower(op.Method)] == nil {
 			t.Errorf("%s is not in the document", op.ID)
 		}

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/store"
 )
 
@@ -22,6 +24,7 @@ type operation struct {
 	Apart  bool       // the request may name no project
 	Alone  store.Role // and then takes this role
 	Cost   int        // of the caller's budget; 0 means 1
+	Job    bool       // a job of a repository sends it, with a token of its own kind
 	Good   int        // the status of success; 0 means 200, or 204 where there is nothing to say
 	Tag    string
 	Brief  string
@@ -40,6 +43,7 @@ const (
 	tagMembers    = "Members"
 	tagExclusions = "Exclusions"
 	tagTokens     = "Tokens"
+	tagRelay      = "Relay"
 	tagOperations = "Operation"
 )
 
@@ -100,10 +104,22 @@ var operations = []operation{
 		Brief: "Revoke a token", Text: "With `projectId` any of that project's tokens, without it your own that is bound to no project. A platform admin revokes any."},
 }
 
+// jobOperations are those of the relay's protocol. No user sends them: who may, the job's own token
+// decides.
+var jobOperations = []operation{
+	{ID: "claimRelay", Method: http.MethodPost, Path: relay.ClaimPath, Job: true, Cost: costly, Tag: tagRelay, Brief: "Claim a run for a job",
+		Text: "The bearer is an OIDC token of GitHub Actions for this server's public URL; each claim takes a fresh one. The answer names the secrets to seal, their scopes and public keys, " +
+			"and the session token for the other two messages. A job that lost its session claims again: what the old one brought is forgotten. Without `syncId` a run is opened for the job."},
+	{ID: "sendRelayBoxes", Method: http.MethodPost, Path: relay.BoxesPath, Job: true, Tag: tagRelay, Brief: "Send sealed values",
+		Text: "At most 16 secrets and 1 MiB. A batch is kept whole or not at all; a secret that is sent again takes the place of the first. Boxes are held in memory alone."},
+	{ID: "finishRelay", Method: http.MethodPost, Path: relay.FinishPath, Job: true, Tag: tagRelay, Brief: "Say that no more boxes come",
+		Text: "The run is carried out, once, and the answer tells how it went. While `done` is false the run goes on: send it again. With `failure` the run ends, and nothing is written."},
+}
+
 // operationsByID finds an operation where its handler is registered.
 var operationsByID = func() map[string]operation {
-	m := make(map[string]operation, len(operations))
-	for _, o := range operations {
+	m := make(map[string]operation, len(operations)+len(jobOperations))
+	for _, o := range slices.Concat(operations, jobOperations) {
 		if o.Cost == 0 {
 			o.Cost = 1
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/store"
 )
 
@@ -23,7 +24,7 @@ type Project struct {
 	APIHost             string     `json:"apiHost"`
 	DefaultBranch       string     `json:"defaultBranch"`
 	InstallationID      *int64     `json:"installationId"`
-	ValueSource         string     `json:"valueSource" doc:"Where values come from: relay, source:NAME, or empty."`
+	ValueSource         string     `json:"valueSource" doc:"Where values come from: relay (also when empty) or source:NAME."`
 	AutoSync            bool       `json:"autoSync" doc:"Kept in step without being asked."`
 	SyncIntervalSeconds int64      `json:"syncIntervalSeconds" doc:"Seconds between looks for a change; 0: the server's own."`
 	Adopt               plan.Adopt `json:"adopt" enum:",overwrite,keep" doc:"Decides about copies that Octoseal did not write; empty: they are conflicts."`
@@ -84,7 +85,7 @@ func (s *server) projectsOf(ctx context.Context, c caller, page Page) (found []s
 // Settings are what may be changed about a project; those left out stay as they are.
 type Settings struct {
 	Name                *string     `json:"name,omitempty" minLength:"1" maxLength:"200" pattern:"^[^\\x00-\\x1f]+$" doc:"For people; OWNER/NAME unless given."`
-	ValueSource         *string     `json:"valueSource,omitempty" maxLength:"200" pattern:"^(relay|source:[A-Za-z0-9._-]+)?$" doc:"relay, source:NAME of a source that the operator named for this repository, or empty. Neither paths nor commands are taken."`
+	ValueSource         *string     `json:"valueSource,omitempty" maxLength:"200" pattern:"^(relay|source:[A-Za-z0-9._-]+)?$" doc:"relay: a job of the repository brings the values of its Actions secrets; source:NAME of a source that the operator named for this repository. relay unless given. Neither paths nor commands are taken."`
 	AutoSync            *bool       `json:"autoSync,omitempty" doc:"Keep in step without being asked; true for a new project unless given."`
 	SyncIntervalSeconds *int64      `json:"syncIntervalSeconds,omitempty" minimum:"0" maximum:"2592000" doc:"Seconds between looks for a change; 0: the server's own."`
 	Adopt               *plan.Adopt `json:"adopt,omitempty" enum:",overwrite,keep" doc:"What happens to copies that Octoseal did not write; empty: they are conflicts."`
@@ -141,7 +142,7 @@ func (s *server) createProject(ctx context.Context, _ access, in *createProjectI
 	}
 	wanted := store.Project{
 		APIHost: s.APIHost, Owner: repo.Owner, Repo: repo.Name, RepositoryID: repo.ID, DefaultBranch: repo.DefaultBranch,
-		AutoSync: true,
+		AutoSync: true, ValueSource: relay.ValueSource,
 	}
 	known, found, err := s.store.ProjectByRepositoryID(ctx, s.APIHost, repo.ID)
 	if err != nil {

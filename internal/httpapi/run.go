@@ -32,7 +32,7 @@ type RunResponse struct {
 	Summary         *Summary     `json:"summary,omitempty"`
 	Actions         []DoneAction `json:"actions,omitempty" nullable:"false" doc:"What the run decided, and how each ended."`
 	WithheldDeletes int          `json:"withheldDeletes,omitempty" doc:"Deletions that would need allowDeletes."`
-	Failure         *RunFailure  `json:"error,omitempty" doc:"Why a run failed as a whole."`
+	Failure         *RunFailure  `json:"error,omitempty" doc:"Why a run failed as a whole; of one that is waiting, what it seems to wait for in vain: its job may still come until context.claimableUntil."`
 }
 
 // A SecretError is one secret in one scope that is not in step.
@@ -136,7 +136,7 @@ func (s *server) told(run store.Run) RunResponse {
 		at := run.FinishedAt.UTC()
 		res.FinishedAt = &at
 	}
-	if run.State == store.RunFailed {
+	if run.State == store.RunFailed || complains(run) {
 		f := failureOf(run)
 		res.Failure = &RunFailure{Code: f.Code, Message: f.Message, Hint: f.Hint, Context: f.Context}
 	}
@@ -170,6 +170,9 @@ func failureOf(run store.Run) *fault.Fault {
 	return f
 }
 
+// complains says whether a run waits for a job that ought to have come.
+func complains(run store.Run) bool { return run.State == store.Waiting && run.Code != "" }
+
 // isOver says whether a run has come to its end. An abandoned one begins again.
 func isOver(state store.RunState) bool {
 	return state == store.Succeeded || state == store.Partial || state == store.RunFailed
@@ -181,13 +184,14 @@ const (
 	lastLook  = 500 * time.Millisecond
 )
 
-// await watches a run until it is over, or the wait limit is, or the process is about to end.
+// await watches a run until it is over or complains, or the wait limit is over, or the process is
+// about to end.
 func (s *server) await(ctx context.Context, id uuid.UUID) (store.Run, error) {
 	limit := time.NewTimer(s.WaitLimit)
 	defer limit.Stop()
 	for pause := firstLook; ; pause = min(pause*5/4, lastLook) {
 		run, _, err := s.store.Run(ctx, id)
-		if err != nil || isOver(run.State) {
+		if err != nil || isOver(run.State) || complains(run) {
 			return run, err
 		}
 		look := time.NewTimer(pause)

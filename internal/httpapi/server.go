@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/syncing"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -32,6 +33,8 @@ type Config struct {
 	// changed for another. Without any, the path takes nothing.
 	HookSecrets []string
 	Deliver     Deliver // takes in what was signed with one of them
+	// Relay hears the jobs of repositories. Without one their paths take nothing.
+	Relay *relay.Server
 	// Gatekeepers are of the OpenID providers whose tokens are accepted beside our own.
 	Gatekeepers []Gatekeeper
 	// Meters are what /metrics shows besides the requests.
@@ -41,6 +44,7 @@ type Config struct {
 
 	UserRate    Rate          // 60 a minute, 120 at once
 	ProjectRate Rate          // 300 a minute, 600 at once
+	AddressRate Rate          // of the jobs' messages, for each address they come from: 1,200 a minute and at once
 	WaitLimit   time.Duration // how long a synchronisation's request waits for its run; 55 s
 	TokenCache  time.Duration // how long a token is not asked about again; 2 s
 	Version     string        // shown in the OpenAPI document
@@ -51,17 +55,18 @@ type Config struct {
 // server is the handler that New returns.
 type server struct {
 	Config
-	store    *store.Store
-	log      *slog.Logger
-	now      func() time.Time
-	maxBody  int64
-	mux      *http.ServeMux
-	api      huma.API
-	known    *roster
-	issuers  map[string]Gatekeeper
-	users    *budgets
-	projects *budgets
-	metrics  *Meters
+	store     *store.Store
+	log       *slog.Logger
+	now       func() time.Time
+	maxBody   int64
+	mux       *http.ServeMux
+	api       huma.API
+	known     *roster
+	issuers   map[string]Gatekeeper
+	users     *budgets
+	projects  *budgets
+	addresses *budgets
+	metrics   *Meters
 }
 
 const (
@@ -100,8 +105,9 @@ func newServer(c Config) *server {
 	s := &server{
 		Config: c, store: c.Store, log: c.Log, now: c.Now, maxBody: defaultMaxBody, mux: http.NewServeMux(), metrics: c.Meters,
 		known: newRoster(c.TokenCache), issuers: map[string]Gatekeeper{},
-		users:    newBudgets(c.UserRate.or(defaultUserRate), fault.RateLimitUser),
-		projects: newBudgets(c.ProjectRate.or(defaultProjectRate), fault.RateLimitProject),
+		users:     newBudgets(c.UserRate.or(defaultUserRate), fault.RateLimitUser),
+		projects:  newBudgets(c.ProjectRate.or(defaultProjectRate), fault.RateLimitProject),
+		addresses: newBudgets(c.AddressRate.or(defaultAddressRate), fault.RateLimitUser),
 	}
 	for _, g := range c.Gatekeepers {
 		s.issuers[g.Issuer()] = g
@@ -143,6 +149,9 @@ func (s *server) registerAll() {
 	register(s, "listTokens", s.listTokens)
 	register(s, "createToken", s.createToken)
 	register(s, "revokeToken", s.revokeToken)
+	registerJob(s, "claimRelay", s.claim)
+	registerJob(s, "sendRelayBoxes", s.takeBoxes)
+	registerJob(s, "finishRelay", s.finish)
 }
 
 // A located input names the project it is about; uuid.Nil where it may name none and does.
@@ -193,7 +202,11 @@ type guarded struct{ *server }
 func (g guarded) HandleFunc(pattern string, next func(http.ResponseWriter, *http.Request)) {
 	for _, op := range operationsByID {
 		if op.pattern() == pattern {
-			g.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { g.guard(w, r, op, next) })
+			guard := g.guard
+			if op.Job {
+				guard = g.guardJob
+			}
+			g.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { guard(w, r, op, next) })
 			return
 		}
 	}
@@ -259,9 +272,12 @@ func (s *server) documented(op operation) huma.Operation {
 		Responses: map[string]*huma.Response{},
 	}
 	envelope := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Envelope](), true, "Envelope")
+	if op.Job {
+		o.Security = []map[string][]string{{jobScheme: {}}}
+	}
 	for _, status := range op.refusals() {
 		o.Responses[strconv.Itoa(status)] = &huma.Response{
-			Description: refusalText[status],
+			Description: op.refusalText(status),
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: envelope}},
 		}
 	}

@@ -37,6 +37,8 @@ const repo = "acme/widgets"
 type world struct {
 	t       testing.TB
 	sim     *githubsim.GitHub
+	api     string // its URL
+	hub     *github.Client
 	db      *store.Store
 	service *syncing.Service
 	srv     *server
@@ -78,6 +80,7 @@ func newWorldOn(t testing.TB, dsn string, change ...func(*Config)) *world {
 	w.sim.AddRepository(githubsim.Repository{FullName: repo})
 	w.sim.AddRepository(githubsim.Repository{FullName: "acme/gadgets"})
 	base := conform.Server(t, w.sim)
+	w.api = base
 	var err error
 	w.db, err = store.Open(context.Background(), store.Config{DSN: dsn, Queue: true})
 	must(t, err)
@@ -90,13 +93,14 @@ func newWorldOn(t testing.TB, dsn string, change ...func(*Config)) *world {
 	t.Cleanup(hub.CloseIdle)
 	host, err := url.Parse(base)
 	must(t, err)
-	w.service = w.newService(hub, host.Host)
+	w.hub = hub
+	w.service = w.newService(host.Host, false)
 	w.serve(host.Host, change...)
 	w.project = w.addProject(repo, "source:local")
 	return w
 }
 
-func (w *world) newService(hub *github.Client, host string) *syncing.Service {
+func (w *world) newService(host string, relayed bool) *syncing.Service {
 	gh, err := github.ParseRef(repo)
 	must(w.t, err)
 	sources, err := syncing.NewSources([]syncing.Origin{{Name: "local", From: "env:V_", Repositories: []github.Ref{gh}}}, source.Options{
@@ -108,7 +112,7 @@ func (w *world) newService(hub *github.Client, host string) *syncing.Service {
 	})
 	must(w.t, err)
 	return syncing.New(syncing.Config{
-		GitHub: hub, Store: w.db, Sources: sources, APIHost: host, Holder: "test",
+		GitHub: w.hub, Store: w.db, Sources: sources, Relay: relayed, APIHost: host, Holder: "test",
 		Settings: syncing.Settings{
 			Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
 			Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},

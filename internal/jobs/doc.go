@@ -9,6 +9,9 @@
 //   - sync: a run that somebody asked for, the poller included. It is carried out under the project's
 //     lease; while another run holds that, the job snoozes. A worker that dies leaves the job to
 //     another, which takes the same run up and records it once.
+//     Where Actions is the source, a job of the repository has to bring the values: the run says which
+//     it needs, has the workflow started, and waits without a worker and without the lease until the
+//     job has claimed it and brought them to whichever replica it reached (relay.go).
 //   - retry: a look at a project whose run failed, after 1, 5 and 30 minutes.
 //   - webhook: what a delivery of GitHub's says, reduced to where to look.
 //   - upkeep: partitions, retention and pruning, once for all replicas.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/syncing"
 	"golang.org/x/sync/errgroup"
@@ -44,11 +45,22 @@ type projects interface {
 	Archive(ctx context.Context, now time.Time, id uuid.UUID) error
 }
 
+// relays is what is known of runs that wait for a job of their repository.
+type relays interface {
+	BeginDispatch(ctx context.Context, now time.Time, d store.DispatchRequest) error
+	NoteDispatch(ctx context.Context, now time.Time, run uuid.UUID, workflowRun int64) error
+	NoteWaiting(ctx context.Context, now time.Time, run uuid.UUID, f *fault.Fault) error
+	WaitAgain(ctx context.Context, now time.Time, run uuid.UUID, silent time.Time) error
+	LiveSession(ctx context.Context, now time.Time, run uuid.UUID) (session store.Session, live bool, err error)
+	RunOfWorkflow(ctx context.Context, project uuid.UUID, workflowRun int64) (run store.Run, found bool, err error)
+}
+
 // memory is everything that is asked of the store.
 type memory interface {
 	queue
 	runs
 	projects
+	relays
 }
 
 // A Config says what to work with. Store, Service, Accounts and APIHost are required; the zero value
@@ -66,6 +78,11 @@ type Config struct {
 	Files    time.Duration   // between looks at the files behind sources; 5 s
 	Upkeep   time.Duration   // between upkeeps; an hour
 
+	Dispatches int           // workflows started for one project in an hour; 6
+	Complaint  time.Duration // after which a run says that no job has claimed it; 3 minutes
+	Patience   time.Duration // after which a run that no job has claimed ends; 30 minutes
+	WaitLook   time.Duration // between looks at a run that waits for its job; 10 s
+
 	Concurrency int           // jobs at once; 10
 	Lapse       time.Duration // after which the jobs of a silent replica are others'; 30 s
 	Grace       time.Duration // for jobs at work when Run is to end; 20 s
@@ -81,10 +98,14 @@ func (c Config) withDefaults() Config {
 		unless time.Duration
 	}{
 		{&c.Interval, time.Minute}, {&c.Drift, 5 * time.Minute}, {&c.Roster, 20 * time.Second}, {&c.Files, 5 * time.Second}, {&c.Upkeep, time.Hour},
+		{&c.Complaint, 3 * time.Minute}, {&c.Patience, 30 * time.Minute}, {&c.WaitLook, 10 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.unless
 		}
+	}
+	if c.Dispatches <= 0 {
+		c.Dispatches = 6
 	}
 	if c.Retries == nil {
 		c.Retries = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute}

@@ -176,7 +176,7 @@ func (a *account) compare(ctx context.Context, w *watched) error {
 	if err != nil {
 		return err
 	}
-	if len(last) > 0 && (last[0].State == store.Queued || last[0].State == store.Running) {
+	if len(last) > 0 && underWay(last[0]) {
 		return nil
 	}
 	if err := a.recallSeen(ctx, w); err != nil {
@@ -191,6 +191,12 @@ func (a *account) compare(ctx context.Context, w *watched) error {
 	}
 	w.asked = state
 	return nil
+}
+
+// underWay says whether a run will see what is to be seen now. One that waits for a job in vain may
+// not come to it.
+func underWay(r store.Run) bool {
+	return r.State == store.Queued || r.State == store.Running || r.State == store.Waiting && r.Code == ""
 }
 
 // differs says whether the lists or the source are not as the last run saw them.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/store"
-	"github.com/octoseal/octoseal/internal/syncing"
 )
 
 // A poller looks after this replica's share of the projects. It has a goroutine for each credential
@@ -106,7 +105,7 @@ func (p *poller) enrol(ctx context.Context) {
 			}
 			return
 		}
-		if row.APIHost == p.APIHost && syncing.Kept(asProject(row)) && p.mine(row.ID) {
+		if row.APIHost == p.APIHost && p.Service.Kept(asProject(row)) && p.mine(row.ID) {
 			here[row.ID] = true
 			p.watch(ctx, row)
 		}

@@ -3,15 +3,18 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/store"
-	"github.com/octoseal/octoseal/internal/syncing"
 )
 
+// peoples are the codes of secrets that wait for a person: trying again changes nothing about them.
+var peoples = []fault.Code{fault.ConflictDetected, fault.RequestInvalid, fault.ValueTooLarge, fault.NameInvalid}
+
 // failed says whether trying a run again may help: it failed as a whole, or some of its secrets did
-// for another reason than a conflict, which only people can decide.
+// for a reason that does not wait for people.
 func failed(r store.Run) bool {
 	switch r.State {
 	case store.RunFailed:
@@ -29,7 +32,7 @@ func failed(r store.Run) bool {
 		return false
 	}
 	for _, e := range left.Errors {
-		if e.Code != fault.ConflictDetected {
+		if !slices.Contains(peoples, e.Code) {
 			return true
 		}
 	}
@@ -38,8 +41,8 @@ func failed(r store.Run) bool {
 
 // tryAgain has another run of a project that is kept in step wait its time, unless so many failed in
 // a row that the next scheduled one is soon enough. It waits in the queue, where no restart loses it.
-func (j *Jobs) tryAgain(ctx context.Context, p store.Project, why error) error {
-	if !syncing.Kept(p) {
+func (j *Jobs) tryAgain(ctx context.Context, p store.Project, run store.Run) error {
+	if !j.Service.Kept(p) {
 		return nil
 	}
 	last, err := j.Store.LastRuns(ctx, p.ID, len(j.Retries)+1)
@@ -54,19 +57,17 @@ func (j *Jobs) tryAgain(ctx context.Context, p store.Project, why error) error {
 		return nil
 	}
 	at := j.Now().Add(j.Retries[inARow-1])
-	if reset := resetOf(why); reset.After(at) {
+	if reset := resetOf(run); reset.After(at) {
 		at = reset
 	}
 	j.Log.InfoContext(ctx, "failed run is tried again", "project", p.ID, "failed_in_a_row", inARow, "at", at)
 	return j.Store.Enqueue(ctx, j.Now(), store.Job{Kind: retryJob, Project: p.ID, Key: p.ID.String(), At: at})
 }
 
-// resetOf is when a spent quota is there again, if that is why a run failed.
-func resetOf(err error) time.Time {
-	if !fault.Is(err, fault.RateLimitExhausted) {
-		return time.Time{}
-	}
-	text, _ := fault.Of(err).Context["resetAt"].(string)
+// resetOf is when what a run failed for lack of is there again: a quota, or leave to start a workflow.
+func resetOf(r store.Run) time.Time {
+	f, _ := complaintOf(r)
+	text, _ := f.Context["resetAt"].(string)
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return time.Time{}
@@ -84,7 +85,7 @@ func (j *Jobs) retry(ctx context.Context, job store.Job) error {
 		return err
 	}
 	last, err := j.Store.LastRuns(ctx, p.ID, 1)
-	if err != nil || len(last) == 0 || !failed(last[0]) || !syncing.Kept(p) {
+	if err != nil || len(last) == 0 || !failed(last[0]) || !j.Service.Kept(p) {
 		return err
 	}
 	return j.start(ctx, p.ID, store.Scheduler, store.Scheduled, time.Time{})

@@ -24,7 +24,7 @@ func (j *Jobs) sync(ctx context.Context, job store.Job) error {
 	if err != nil {
 		return err
 	}
-	if !found || over(run.State) {
+	if !found || over(run.State) && run.DispatchedAt.IsZero() {
 		return nil
 	}
 	var order syncing.Order
@@ -40,10 +40,21 @@ func (j *Jobs) sync(ctx context.Context, job store.Job) error {
 	if err != nil {
 		return err
 	}
+	switch {
+	case over(run.State): // a job of the repository brought what it took
+		return j.conclude(ctx, bound.Project, run, order, run.FinishedAt.Sub(run.StartedAt))
+	case bound.FromRelay():
+		return j.relay(ctx, bound, run, order)
+	}
+	return j.carryOut(ctx, bound, run, order)
+}
+
+// carryOut has a run carried out here and now.
+func (j *Jobs) carryOut(ctx context.Context, bound *syncing.Bound, run store.Run, order syncing.Order) error {
 	began := j.Now()
 	t := &tally{jobs: j, run: run}
-	res, err := bound.Run(ctx, run, order, func(e syncing.Event) { t.hear(ctx, e) })
-	return j.settle(ctx, bound.Project, run, order, ended{res, err, j.Now().Sub(began)})
+	_, err := bound.Run(ctx, run, order, func(e syncing.Event) { t.hear(ctx, e) })
+	return j.settle(ctx, bound.Project, run, order, ended{err, j.Now().Sub(began)})
 }
 
 // over says whether nothing more will become of a run. An abandoned one goes on.
@@ -53,12 +64,11 @@ func over(s store.RunState) bool {
 
 // An ended run is how carrying one out came back.
 type ended struct {
-	result syncing.Result
-	err    error
-	took   time.Duration
+	err  error
+	took time.Duration
 }
 
-// settle says what becomes of the job of a run, and sees to a failed one being tried again.
+// settle says what becomes of the job of a run that came back.
 func (j *Jobs) settle(ctx context.Context, p store.Project, run store.Run, order syncing.Order, e ended) error {
 	var held *store.ErrLeaseHeld
 	switch {
@@ -80,14 +90,19 @@ func (j *Jobs) settle(ctx context.Context, p store.Project, run store.Run, order
 		}
 		return e.err
 	}
-	j.Metrics.RunEnded(run.Trigger, record.State, e.took, record.Writes)
-	if e.err == nil && e.result.InStep() && !order.Since.IsZero() {
-		j.Metrics.InStep(j.Now().Sub(order.Since))
+	return j.conclude(ctx, p, record, order, e.took)
+}
+
+// conclude tells of a run that is over, and sees to a failed one being tried again.
+func (j *Jobs) conclude(ctx context.Context, p store.Project, run store.Run, order syncing.Order, took time.Duration) error {
+	j.Metrics.RunEnded(run.Trigger, run.State, took, run.Writes)
+	if run.State == store.Succeeded && !order.Since.IsZero() {
+		j.Metrics.InStep(run.FinishedAt.Sub(order.Since))
 	}
-	if !failed(record) {
+	if !failed(run) {
 		return nil
 	}
-	return j.tryAgain(ctx, p, e.err)
+	return j.tryAgain(ctx, p, run)
 }
 
 func soonest(a, b time.Time) time.Time {

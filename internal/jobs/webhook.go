@@ -68,6 +68,8 @@ func (j *Jobs) followOne(ctx context.Context, news github.News, p store.Project)
 		return j.start(ctx, p.ID, store.Webhook, store.Hooked, j.Now())
 	case github.Moved, github.Removed:
 		return j.relocate(ctx, news, p)
+	case github.JobEnded:
+		return j.jobEnded(ctx, news, p)
 	case github.Installed:
 		return j.install(ctx, p, news.Installation)
 	case github.Withdrawn:

@@ -45,6 +45,7 @@ type world struct {
 	db    *store.Store
 	env   string        // the file
 	full  time.Duration // between full runs; zero: the default
+	relay bool          // jobs of the repositories can bring values
 	log   lockedBuffer
 }
 
@@ -153,7 +154,7 @@ func (w *world) replica(change func(*jobs.Config, *github.Config), repos ...stri
 		w.t.Fatal(err)
 	}
 	r.service = syncing.New(syncing.Config{
-		Accounts: r.accounts, Sources: sources, Store: w.db, APIHost: w.host(), Holder: "test", Log: log,
+		Accounts: r.accounts, Sources: sources, Store: w.db, APIHost: w.host(), Holder: "test", Log: log, Relay: w.relay,
 		Settings: syncing.Settings{FullRun: w.full, Lease: quick, Lag: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}},
 	})
 	c.Service, c.Accounts = r.service, r.accounts
@@ -242,7 +243,7 @@ func (w *world) runs(p store.Project) []store.Run {
 // idle says whether no run waits or goes on.
 func (w *world) idle(p store.Project) bool {
 	for _, r := range w.runs(p) {
-		if r.State == store.Queued || r.State == store.Running {
+		if r.State == store.Queued || r.State == store.Running || r.State == store.Waiting {
 			return false
 		}
 	}

@@ -30,6 +30,9 @@ type Source struct {
 	// Unusable names stand in the source without a value that can be used. They are not looked at:
 	// a value that is empty or misspelt is no wish to delete.
 	Unusable map[secret.Name]bool
+	// Valueless names stand in the source, and it is known that no value of theirs can be had that
+	// could be written. They are looked at like any other, and what would write them is an error.
+	Valueless map[secret.Name]bool
 }
 
 // same says whether a state was written from this very source.

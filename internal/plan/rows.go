@@ -142,7 +142,11 @@ func (c *cell) decide() decision {
 		if c.Options.Force && r.forced != "" {
 			verb = r.forced
 		}
-		return decision{Action{c.name, c.scope, verb, r.reason}, r.keep}
+		reason := r.reason
+		if verb.Writes() && c.Source.Valueless[c.name] {
+			verb, reason = Error, NoValue
+		}
+		return decision{Action{c.name, c.scope, verb, reason}, r.keep}
 	}
 	panic("the last row fits everything")
 }

@@ -44,6 +44,7 @@ const (
 	NeverOurs              Reason = "never_ours"
 	Kept                   Reason = "kept"
 	NotListed              Reason = "not_listed"
+	NoValue                Reason = "no_value"
 )
 
 // An Explanation is what is known of a reason: the code it is reported under when its action is a
@@ -85,4 +86,5 @@ var explanations = []Explanation{
 	{NeverOurs, "", "not in the source and never written by us"},
 	{Kept, "", "left alone from now on, as asked"},
 	{NotListed, fault.IntegrationUnavailable, "GitHub gave no whole list of its scope"},
+	{NoValue, fault.RequestInvalid, "the source has no value of it that can be written"},
 }

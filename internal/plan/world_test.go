@@ -129,6 +129,8 @@ func excluded(in *plan.Input) {
 	in.Excluded[foo] = plan.Exclusion{Pattern: "^FOO$", Reason: "a test"}
 }
 
+func valueless(in *plan.Input) { in.Source.Valueless = map[secret.Name]bool{foo: true} }
+
 func inOrganisation(in *plan.Input) {
 	in.Source.Organisation = map[secret.Name]bool{foo: true}
 }

@@ -72,6 +72,22 @@ func NewHasher(deploymentKey []byte, projectID string) Hasher {
 	}
 }
 
+// DerivedHasher returns the hasher of a project from what Derived told of it, elsewhere. It takes
+// ownership of key; without one it makes plain SHA-256.
+func DerivedHasher(key []byte, keyID string) Hasher {
+	if len(key) == 0 {
+		return Hasher{}
+	}
+	return Hasher{key: NewPlaintext(key), keyID: keyID}
+}
+
+// Derived returns the project's own key, for whoever is to make its hashes elsewhere: it opens no
+// other project's, and does not lead to the deployment's. ok is false for plain SHA-256, which has
+// none. The key is the hasher's own, not a copy.
+func (h Hasher) Derived() (key Plaintext, keyID string, ok bool) {
+	return h.key, h.keyID, h.key.Len() > 0
+}
+
 func mac(key []byte, message string) []byte {
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(message))

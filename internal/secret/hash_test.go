@@ -110,3 +110,27 @@ func TestHasherHidesItsKey(t *testing.T) {
 		}
 	}
 }
+
+// What Derived tells makes the same hashes elsewhere, and is not the deployment's key.
+func TestDerivedMakesTheSameHashes(t *testing.T) {
+	value := NewPlaintext([]byte("swordfish"))
+	deployment := []byte("the deployment's own key")
+	here := NewHasher(deployment, "a project")
+	key, id, ok := here.Derived()
+	if !ok || id != here.KeyID() || bytes.Contains(key.Expose(), deployment) {
+		t.Fatalf("%v %q", ok, id)
+	}
+	there := DerivedHasher(bytes.Clone(key.Expose()), id)
+	if !there.Hash(value).Same(here.Hash(value)) {
+		t.Error("another hash elsewhere")
+	}
+	if NewHasher(deployment, "another").Hash(value).Same(there.Hash(value)) {
+		t.Error("the key of one project makes the hashes of another")
+	}
+	if _, _, ok := (Hasher{}).Derived(); ok {
+		t.Error("plain SHA-256 has a key")
+	}
+	if !DerivedHasher(nil, "").Hash(value).Same(Hasher{}.Hash(value)) {
+		t.Error("without a key it is not plain SHA-256")
+	}
+}

@@ -27,6 +27,31 @@ var ErrLeaseLost = errors.New("the lease on the project lapsed or went to anothe
 // ErrRunFinished says that a run was recorded already: it cannot begin or intend anything again.
 var ErrRunFinished = errors.New("the run has ended and was recorded; start a new one")
 
+// ErrOtherWorkflow says that a run waits for another run of the workflow than the one that claims it.
+var ErrOtherWorkflow = errors.New("another run of the workflow was started for this run")
+
+// An ErrDispatchHeld says that no workflow is to be started for a run yet: a run of its project is at
+// work, or another waits for its job, after which there may be nothing left to do.
+type ErrDispatchHeld struct {
+	Run   uuid.UUID
+	Until time.Time // at the latest
+}
+
+func (e *ErrDispatchHeld) Error() string {
+	return fmt.Sprintf("run %s of this project comes first, until %s at the latest", e.Run, e.Until.Format(time.RFC3339))
+}
+
+// An ErrDispatchLimit says that so many workflows were started for a project that the next one has
+// to wait.
+type ErrDispatchLimit struct {
+	Count int
+	Next  time.Time
+}
+
+func (e *ErrDispatchLimit) Error() string {
+	return fmt.Sprintf("%d workflows were started for this project lately; the next may be at %s", e.Count, e.Next.Format(time.RFC3339))
+}
+
 // An ErrLeaseHeld says who holds the lease of a project, and when it could be taken over.
 type ErrLeaseHeld struct {
 	Project     uuid.UUID

@@ -59,6 +59,11 @@ type Run struct {
 	OptionsHash string          `db:"options_hash"` // of what was asked for; empty or 64 hex characters
 	Result      json.RawMessage `db:"result"`       // the response, for whoever asks again
 	UpdatedAt   time.Time       `db:"updated_at"`
+
+	Args         json.RawMessage `db:"args"`            // what it was asked to do, as StartRun was given it
+	DispatchedAt time.Time       `db:"dispatched_at"`   // when a job of the repository was asked for the values
+	AskedAt      time.Time       `db:"asked_at"`        // GitHub's clock: no value was read before
+	WorkflowRun  int64           `db:"workflow_run_id"` // GitHub's id of that job's run; 0: not known
 }
 
 var selectRun = "SELECT " + columns[Run]("r") + " FROM sync_runs r "
@@ -67,7 +72,8 @@ var selectRun = "SELECT " + columns[Run]("r") + " FROM sync_runs r "
 func (r Run) ended() bool { return r.State == Succeeded || r.State == Partial || r.State == RunFailed }
 
 // BeginRun stores a run that starts, running unless its State says otherwise. A run that was
-// interrupted, waited or was abandoned goes on; one that has ended answers ErrRunFinished.
+// interrupted, waited or was abandoned goes on, without the complaint that NoteWaiting left; one
+// that has ended answers ErrRunFinished.
 func (s *Store) BeginRun(ctx context.Context, r Run) error {
 	if r.State == "" {
 		r.State = Running
@@ -92,7 +98,8 @@ func (s *Store) BeginRun(ctx context.Context, r Run) error {
 			return fault.Invalid("run %s belongs to another project", r.ID)
 		}
 		_, err = exec(ctx, tx, `UPDATE sync_runs
-			SET state = $2, finished_at = NULL, credential = $3, heartbeat_at = $4, updated_at = $4 WHERE id = $1`,
+			SET state = $2, finished_at = NULL, credential = $3, heartbeat_at = $4, updated_at = $4,
+				error_code = '', error_message = '', result = NULL WHERE id = $1`,
 			r.ID, r.State, r.Credential, r.StartedAt)
 		return err
 	})

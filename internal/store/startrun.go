@@ -53,7 +53,7 @@ func (s *Store) StartRun(ctx context.Context, now time.Time, r Run, o StartOptio
 	if r.ID == uuid.Nil {
 		r.ID = uuid.New()
 	}
-	r.State, r.OptionsHash, r.Trigger = Queued, o.OptionsHash, either(r.Trigger, Manual)
+	r.State, r.OptionsHash, r.Args, r.Trigger = Queued, o.OptionsHash, o.Args, either(r.Trigger, Manual)
 	r.StartedAt, r.HeartbeatAt, r.UpdatedAt, r.FinishedAt = now, now, now, time.Time{}
 	err = s.write(ctx, "start of run "+r.ID.String(), func(tx *sql.Tx) error {
 		if err := s.lockProject(ctx, tx, r.Project); err != nil {
@@ -64,7 +64,7 @@ func (s *Store) StartRun(ctx context.Context, now time.Time, r Run, o StartOptio
 		}
 		if !joined {
 			run = r
-			if err := s.queueRun(ctx, tx, r, o.Args); err != nil {
+			if err := s.queueRun(ctx, tx, r); err != nil {
 				return err
 			}
 		}
@@ -94,7 +94,7 @@ func joinable(ctx context.Context, tx *sql.Tx, now time.Time, r Run, o StartOpti
 		ORDER BY r.started_at LIMIT 1`, r.Project, r.Actor, o.OptionsHash)
 }
 
-func (s *Store) queueRun(ctx context.Context, tx *sql.Tx, r Run, args json.RawMessage) error {
+func (s *Store) queueRun(ctx context.Context, tx *sql.Tx, r Run) error {
 	if err := insert(ctx, tx, "sync_runs", "", r); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s *Store) queueRun(ctx context.Context, tx *sql.Tx, r Run, args json.RawMe
 	if r.Trigger == Manual {
 		opts.Priority = urgent
 	}
-	return s.add(ctx, tx, jobArgs{kind: SyncJob, Project: r.Project, Run: r.ID, Args: args}, opts)
+	return s.add(ctx, tx, jobArgs{kind: SyncJob, Project: r.Project, Run: r.ID, Args: r.Args}, opts)
 }
 
 // keepKey remembers which run a key joins from now on. One that is remembered stays as it is,

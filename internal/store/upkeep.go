@@ -14,13 +14,21 @@ const (
 	deliveriesKept = 7 * 24 * time.Hour
 	// replicasKept is how long a replica that fell silent is remembered, for people.
 	replicasKept = 24 * time.Hour
+	// sessionsKept is how long a session is known after its end, for a job that asks again how it went.
+	sessionsKept = 24 * time.Hour
+	// tokensKept is how much longer than it is valid a token is known again: clocks differ, and so
+	// does what is allowed for that.
+	tokensKept = time.Hour
+	// dispatchesKept is how long dispatches are counted.
+	dispatchesKept = 24 * time.Hour
 	// pruned bounds the rows of one transaction, so that nobody waits long for a turn to write.
 	pruned = 1000
 )
 
 // Upkeep does what has to be done now and then, and is harmless when done often or by several
 // replicas at once: it makes the partitions to come, purges the events whose time is over, and
-// removes runs, idempotency keys, deliveries, tokens seen and replicas that nobody asks for any more.
+// removes runs, idempotency keys, deliveries, replicas, and the relay's sessions, tokens and dispatches
+// that nobody asks for any more.
 // What goes wrong with one does not keep it from the others.
 func (s *Store) Upkeep(ctx context.Context, now time.Time) error {
 	now = stamp(now)
@@ -31,6 +39,9 @@ func (s *Store) Upkeep(ctx context.Context, now time.Time) error {
 		s.prune(ctx, "idempotency_keys", "expires_at <= $1", now),
 		s.prune(ctx, "webhook_deliveries", "received_at < $1", now.Add(-deliveriesKept)),
 		s.prune(ctx, "replicas", "heartbeat_at < $1", now.Add(-replicasKept)),
+		s.prune(ctx, "relay_sessions", "expires_at < $1", now.Add(-sessionsKept)),
+		s.prune(ctx, "oidc_tokens_seen", "expires_at < $1", now.Add(-tokensKept)),
+		s.prune(ctx, "relay_dispatches", "at < $1", now.Add(-dispatchesKept)),
 		s.prune(ctx, "sync_runs", unneededRun, now.Add(-runsKept)),
 	)
 }

@@ -245,7 +245,8 @@ func (w *writer) explain(ctx context.Context, s *step, err error) *fault.Fault {
 		return fault.New(fault.IntegrationUnavailable, fault.Context{"reason": "the run was interrupted"}).Because(err)
 	}
 	if errors.Is(err, github.StaleKey) {
-		return fault.New(fault.EncryptionFailed, fault.Context{"secretName": s.SecretName.String(), "error": err.Error()}).Because(err)
+		return fault.New(fault.EncryptionFailed, fault.Context{"secretName": s.SecretName.String(), "error": err.Error()}).
+			Hinting("GitHub changed the key of %s meanwhile. Run again.", s.Scope).Because(err)
 	}
 	f := fault.Of(err)
 	if f.Code == fault.IntegrationDenied {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/store"
 )
@@ -48,7 +47,7 @@ func (r *run) hold(ctx context.Context) (held context.Context, release func(), e
 }
 
 // acquire waits for the lease, within the bound of the settings. A run from the queue does not
-// wait: its place in the queue does, and answers *store.ErrLeaseHeld.
+// wait unless it is patient: its place in the queue does, and answers *store.ErrLeaseHeld.
 func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
 	request := store.LeaseRequest{Project: r.project.ID, Run: r.record.ID, Holder: r.holder, Times: r.settings.Lease}
 	deadline := r.now().Add(r.settings.LeaseWait)
@@ -56,7 +55,7 @@ func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
 	for {
 		lease, err := r.store.Acquire(ctx, r.now(), request)
 		var other *store.ErrLeaseHeld
-		if !errors.As(err, &other) || r.req.Run != uuid.Nil {
+		if !errors.As(err, &other) || r.isQueued() && !r.req.Patient {
 			return lease, err
 		}
 		if r.now().After(deadline) {

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
+	"github.com/octoseal/octoseal/internal/store"
 )
 
 // An Order is what a synchronisation of a project is to do, in the form in which it waits in the
@@ -32,6 +34,17 @@ func (o Order) Hash() string {
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// OrderOf returns what a run was asked to do; one that was asked nothing is a full run.
+func OrderOf(r store.Run) (o Order, err error) {
+	if len(r.Args) == 0 {
+		return Order{}, nil
+	}
+	if err := json.Unmarshal(r.Args, &o); err != nil {
+		return Order{}, fault.New(fault.StoreUnavailable, fault.Context{"reason": "what run " + r.ID.String() + " was asked to do cannot be read"}).Because(err)
+	}
+	return o, nil
 }
 
 var fullOrder = Order{}.Hash()

@@ -57,8 +57,8 @@ func (b boundTo) FindProject(context.Context, string, string, string) (store.Pro
 // Run carries out a run that stands in the queue, under the project's lease. While another run
 // holds that, it answers *store.ErrLeaseHeld, having done nothing. Progress may be nil.
 func (b *Bound) Run(ctx context.Context, queued store.Run, o Order, progress func(Event)) (Result, error) {
-	req := b.request(o)
-	req.Run, req.Actor, req.Trigger, req.Progress = queued.ID, queued.Actor, queued.Trigger, progress
+	req := b.queued(queued, o)
+	req.Progress = progress
 	return b.service.Sync(ctx, req)
 }
 
@@ -73,6 +73,9 @@ func (b *Bound) request(o Order) Request {
 	return Request{
 		Repo: b.repo, Options: o.options(b.Project.Adopt),
 		Open: func(ctx context.Context) (Source, error) {
+			if fromRelay(b.Project) {
+				return b.service.withoutValues()
+			}
 			return b.service.sources.read(ctx, b.Project, o.SkipInvalid, func(names []string) (map[string]bool, error) {
 				return b.excluded(ctx, names)
 			})
@@ -94,6 +97,10 @@ func (b *Bound) excluded(ctx context.Context, names []string) (map[string]bool, 
 
 // CheckSource says whether the project has a source of values that it may use, without reading it.
 func (b *Bound) CheckSource() error {
+	if fromRelay(b.Project) {
+		_, err := b.service.withoutValues()
+		return err
+	}
 	_, err := b.service.sources.of(b.Project)
 	return err
 }
@@ -145,7 +152,7 @@ func (b *Bound) schedule(now store.Standing, st *Status) {
 		at = at.UTC().Truncate(time.Second)
 		st.NextScheduledSyncAt = &at
 	}
-	if b.service.accounts == nil || !Kept(b.Project) {
+	if b.service.accounts == nil || !b.service.Kept(b.Project) {
 		return
 	}
 	if inForce, usual := b.service.accounts.polling(b.repo.Owner); inForce > usual {

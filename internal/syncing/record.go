@@ -56,6 +56,14 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		why = cause // a lease that was lost, rather than what was cut short by it
 	}
+	if err := r.recordEnd(ctx, why); err != nil {
+		r.log.WarnContext(ctx, "abandoned run not recorded", "run", r.record.ID, "cause", err)
+	}
+	return why
+}
+
+// recordEnd records a run that ended for a reason before it wrote anything.
+func (r *run) recordEnd(ctx context.Context, why error) error {
 	ending, stop := r.ending(ctx)
 	defer stop()
 	record := r.ended(store.RunFailed)
@@ -78,10 +86,8 @@ func (r *run) abandon(ctx context.Context, why error) error {
 	if r.view.repo.ID == r.project.RepositoryID {
 		o.Quotas = r.quotas(ending)
 	}
-	if _, err := r.store.Record(ending, r.now(), o); err != nil {
-		r.log.WarnContext(ctx, "abandoned run not recorded", "run", r.record.ID, "cause", err)
-	}
-	return why
+	_, err := r.store.Record(ending, r.now(), o)
+	return err
 }
 
 // isQueued says whether the run was queued before, and so goes on in another process after this one.

@@ -89,6 +89,8 @@ func (r *run) failure(s *step) *fault.Fault {
 	switch {
 	case s.err != nil:
 		return s.err
+	case s.Reason == plan.NoValue && r.req.Source.Problems[s.SecretName] != nil:
+		return r.req.Source.Problems[s.SecretName]
 	case s.Verb.Failed():
 		return advise(s, fault.New(why.Code, about).Saying("%s", why.Words))
 	case s.deletes() && r.plan.Withheld:

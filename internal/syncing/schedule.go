@@ -11,10 +11,10 @@ import (
 // not: it finds what no list shows, such as a changed value behind a command.
 const DefaultFullRun = 6 * time.Hour
 
-// Kept says whether a project is kept in step without anybody asking: it wants to be, and has
-// somewhere to take values from.
-func Kept(p store.Project) bool {
-	return p.AutoSync && p.ValueSource != "" && p.ArchivedAt == nil
+// Kept says whether a project is kept in step without anybody asking: it wants to be, and there is
+// somewhere to take its values from.
+func (s *Service) Kept(p store.Project) bool {
+	return p.AutoSync && p.ArchivedAt == nil && (s.relay || !fromRelay(p))
 }
 
 // NextFullRun returns when a project is due for its next full run, given its last runs, newest first.
@@ -32,7 +32,7 @@ func (s *Service) NextFullRun(p store.Project, last []store.Run) (at time.Time, 
 // project, the same each time it is asked, so that projects made together do not run together, and
 // every process and page tells the same time.
 func (s *Service) fullRunAfter(p store.Project, last *time.Time) (at time.Time, ok bool) {
-	if s.settings.FullRun < 0 || !Kept(p) {
+	if s.settings.FullRun < 0 || !s.Kept(p) {
 		return time.Time{}, false
 	}
 	if last == nil {

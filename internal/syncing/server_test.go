@@ -156,8 +156,8 @@ func TestWhereAProjectHasItsValuesFrom(t *testing.T) {
 		name, valueSource, owner, file, reason string
 		code                                   fault.Code
 	}{
-		{"none", "", "acme", "A=1\n", "has no source of values", fault.SourceUnavailable},
-		{"relay", "relay", "acme", "A=1\n", "cannot use", fault.SourceUnavailable},
+		{"none", "", "acme", "A=1\n", "this server has no address", fault.SourceUnavailable},
+		{"relay", "relay", "acme", "A=1\n", "this server has no address", fault.SourceUnavailable},
 		{"unknown", "source:other", "acme", "A=1\n", "no source called other", fault.SourceUnavailable},
 		{"not for this repository", "source:local", "globex", "A=1\n", "not for globex/widgets", fault.SourceUnavailable},
 		{"no file", "source:local", "acme", "", "there is no file", fault.SourceUnavailable},

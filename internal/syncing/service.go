@@ -105,6 +105,7 @@ type Config struct {
 	Accounts *Accounts // the client of each repository's owner
 	Store    memory
 	Sources  *Sources // that projects may name; nil where there are none
+	Relay    bool     // jobs of the repositories can bring values here
 	APIHost  string   // of the GitHub that is spoken to, part of a project's identity
 	Holder   string   // names this process in a lease
 	Settings Settings
@@ -117,6 +118,7 @@ type Service struct {
 	hub      hub // nil where accounts are set
 	accounts *Accounts
 	sources  *Sources
+	relay    bool
 	store    memory
 	apiHost  string
 	holder   string
@@ -127,7 +129,7 @@ type Service struct {
 
 // New returns a service.
 func New(c Config) *Service {
-	s := &Service{hub: c.GitHub, accounts: c.Accounts, sources: c.Sources, store: c.Store, apiHost: c.APIHost, holder: c.Holder, settings: c.Settings.withDefaults(), now: c.Now, log: c.Log}
+	s := &Service{hub: c.GitHub, accounts: c.Accounts, sources: c.Sources, relay: c.Relay, store: c.Store, apiHost: c.APIHost, holder: c.Holder, settings: c.Settings.withDefaults(), now: c.Now, log: c.Log}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -2,7 +2,9 @@ package syncing
 
 import (
 	"context"
+	"time"
 
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 )
@@ -16,8 +18,12 @@ type Source struct {
 	Unusable []secret.Name
 	Known    func(secret.Hasher) map[secret.Name]plan.Value
 	Seal     func(ctx context.Context, h secret.Hasher, name secret.Name, key secret.PublicKey) (secret.Box, secret.Hash, error)
-	Stamp    string // differs when the source may have changed since; empty where that cannot be told
-	Done     func() // called when the run needs no value any more; may be nil
+	// Problems are why there is no value of a name that stands in Actions: a write of it is an error.
+	Problems map[secret.Name]*fault.Fault
+	// AskedAt, for values that a job read from Actions, is a moment on GitHub's clock before it did.
+	AskedAt time.Time
+	Stamp   string // differs when the source may have changed since; empty where that cannot be told
+	Done    func() // called when the run needs no value any more; may be nil
 }
 
 // FromActions says whether Actions is the source.

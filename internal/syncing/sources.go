@@ -113,11 +113,8 @@ const identityPrefix = "source:"
 func (s *Sources) of(p store.Project) (Origin, error) {
 	repo := github.Ref{Owner: p.Owner, Name: p.Repo}
 	name, named := strings.CutPrefix(p.ValueSource, identityPrefix)
-	if !named {
-		why := "project " + repo.String() + " has no source of values"
-		if p.ValueSource != "" {
-			why = fmt.Sprintf("project %s has the source of values %q, which this server cannot use", repo, p.ValueSource)
-		}
+	if !named { // the relay's are not looked for here
+		why := fmt.Sprintf("project %s has the source of values %q, which this server cannot use", repo, p.ValueSource)
 		return Origin{}, fault.New(fault.SourceUnavailable, fault.Context{"reason": why}).
 			Hinting("GitHub never gives a value back. Name a source of the server's: octoseal serve --source NAME=FROM,%s, and give the project the value source source:NAME.", repo)
 	}

@@ -33,6 +33,9 @@ type Request struct {
 	Progress func(Event)
 	// Wait sits out a quota reset where the run would be refused otherwise.
 	Wait bool
+	// Patient has a run from the queue wait for the lease like any other: what it is to write will
+	// not come again.
+	Patient bool
 }
 
 // A Decision is a person's answer to a preview.
@@ -64,26 +67,33 @@ type run struct {
 	plan     plan.Plan
 	notices  []plan.Notice
 	steps    []step // one for each action of the plan
+	// overtaken says that a value may have been changed in Actions after it was read for this run.
+	overtaken bool
 }
 
 // Plan says what Sync would do, and does nothing: it takes no lease and records nothing.
 func (s *Service) Plan(ctx context.Context, req Request) (Preview, error) {
 	r := s.newRun(ctx, req)
-	r.planning = true
-	if err := r.recall(ctx); err != nil {
-		return Preview{}, err
-	}
 	defer r.closeSource()
-	if err := r.openSource(ctx); err != nil {
-		return Preview{}, err
-	}
-	if err := r.look(ctx); err != nil {
-		return Preview{}, err
-	}
-	if err := r.decide(ctx); err != nil {
+	if err := r.planOnly(ctx); err != nil {
 		return Preview{}, err
 	}
 	return r.preview(), nil
+}
+
+// planOnly makes the plan of a run that writes nothing.
+func (r *run) planOnly(ctx context.Context) error {
+	r.planning = true
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
+	if err := r.openSource(ctx); err != nil {
+		return err
+	}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	return r.decide(ctx)
 }
 
 // Sync brings the targets in step. The order is the safety: lease, lists, plan, gates, intents,
@@ -359,6 +369,10 @@ func (r *run) decide(ctx context.Context) error {
 	for _, name := range r.req.Source.Unusable {
 		r.source.Unusable[name] = true
 	}
+	r.source.Valueless = make(map[secret.Name]bool, len(r.req.Source.Problems))
+	for name := range r.req.Source.Problems {
+		r.source.Valueless[name] = true
+	}
 	r.notices = slices.Clone(r.view.notices)
 	if r.req.Source.FromActions() {
 		if err := r.fromActions(); err != nil {
@@ -389,8 +403,7 @@ func (r *run) fromActions() error {
 	}
 	r.source.Values = make(map[secret.Name]plan.Value, len(o.UpdatedAt))
 	for name := range o.UpdatedAt {
-		at, _ := o.SourceTime(name)
-		r.source.Values[name] = plan.Value{Hash: known[name].Hash, UpdatedAt: at}
+		r.source.Values[name] = r.fromList(o, name, known[name].Hash)
 	}
 	r.source.Organisation = map[secret.Name]bool{}
 	for name := range observation(r.view.lists[kindOrganisation]).UpdatedAt {
@@ -400,6 +413,18 @@ func (r *run) fromActions() error {
 		r.notices = append(r.notices, oddNotice(name))
 	}
 	return nil
+}
+
+// fromList is what is known of one value of Actions. One that was read elsewhere may be older than what
+// is listed now, unless that was listed before it was asked for: it is remembered one second early, so
+// that the next run looks again.
+func (r *run) fromList(o plan.Observation, name secret.Name, hash secret.Hash) plan.Value {
+	at, _ := o.SourceTime(name)
+	listed, asked := o.UpdatedAt[name], r.req.Source.AskedAt
+	if hash.Seen() && !asked.IsZero() && !listed.Before(asked.Add(-plan.Tolerance)) {
+		at, r.overtaken = listed.Add(-time.Second), true
+	}
+	return plan.Value{Hash: hash, UpdatedAt: at}
 }
 
 // verdicts asks the rules about every name of the source and of memory. Rules that cannot be read

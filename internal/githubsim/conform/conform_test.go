@@ -73,6 +73,10 @@ func TestWrongAnswersAreReported(t *testing.T) {
 		{"GET", "/repos/acme/widgets/environments/a%2Fb/secrets", &githubsim.Answer{Status: 200, Body: `[]`}, "object"},
 		{"GET", list, &githubsim.Answer{Status: 404, Body: `{"message":1}`}, "message"},
 		{"GET", list, &githubsim.Answer{Status: 404, Body: `{"message":"Not Found","status":404}`}, "status"},
+		{"GET", "/repos/acme/widgets/actions/oidc/customization/sub", nil, ""},
+		{"POST", "/repos/acme/widgets/actions/workflows/a.yml/dispatches", nil, ""},
+		{"POST", "/repos/acme/widgets/actions/workflows/a.yml/dispatches", &githubsim.Answer{Status: 200, Body: `{}`}, "workflow_run_id"},
+		{"GET", "/_services/token/.well-known/jwks", nil, ""},
 		{"PUT", list + "/A", &githubsim.Answer{Status: 202, Body: `{}`}, "neither described"},
 		{"PUT", list + "/A", &githubsim.Answer{Status: 201, Body: `7`}, "object"},
 	} {

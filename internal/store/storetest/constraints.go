@@ -107,7 +107,7 @@ var optional = map[string][]string{
 	"projects":                  {"installation_id", "default_reviewer_id", "archived_at"},
 	"users":                     {"deactivated_at"},
 	"api_tokens":                {"project_id", "last_used_at", "revoked_at"},
-	"sync_runs":                 {"alive_at", "result"},
+	"sync_runs":                 {"alive_at", "result", "args", "dispatched_at", "asked_at"},
 	"webhook_deliveries":        {"handled_at"},
 	"credential_limits":         {"reset_at", "paused_until"},
 }
@@ -273,10 +273,11 @@ func (w *world) ownTables(run uuid.UUID) []table {
 			"id": uuid.New(), "project_id": w.project.ID, "actor_id": store.Local, "trigger": "manual", "state": "running", "credential": "", "started_at": w.now,
 			"heartbeat_at": w.now, "alive_at": w.now, "total": 0, "synced": 0, "skipped": 0, "failed": 0, "writes": 0, "error_code": "",
 			"error_message": "", "options_hash": goodHash, "result": `{}`, "updated_at": w.now,
+			"args": `{}`, "dispatched_at": w.now, "asked_at": w.now, "workflow_run_id": int64(1) << 40,
 		},
 		also: []row{{"state": "queued"}, {"state": "waiting"}, {"state": "abandoned", "finished_at": w.now}, {"options_hash": ""}},
 		refused: join(each("trigger", "", "cron"), each("state", "", "done", "succeeded", "partial", "failed", "abandoned"), each("finished_at", w.now),
-			each("total", -1), each("synced", -1), each("skipped", -1), each("failed", -1), each("writes", -1), each("options_hash", badHash[1:]...),
+			each("total", -1), each("synced", -1), each("skipped", -1), each("failed", -1), each("writes", -1), each("workflow_run_id", -1), each("options_hash", badHash[1:]...),
 			each("actor_id", uuid.New()), each("project_id", uuid.New())),
 	}, {
 		name: "run_leases",
@@ -320,6 +321,10 @@ func (w *world) ownTables(run uuid.UUID) []table {
 		},
 		refused: join(each("token_hash", badHash...), each("run_attempt", 0), each("expires_at", w.now), each("run_id", uuid.New())),
 	}, {
+		name:    "relay_dispatches",
+		good:    row{"id": uuid.New(), "project_id": w.project.ID, "run_id": run, "at": w.now},
+		refused: join(each("project_id", uuid.New()), each("run_id", uuid.New())),
+	}, {
 		name: "replicas",
 		good: row{"id": uuid.New(), "name": "a", "started_at": w.now, "heartbeat_at": w.now},
 	}, {
@@ -350,7 +355,7 @@ func (w *world) unique(db *sql.DB) {
 }
 
 // hasOnlyItsID are the tables that nothing but the id makes unique.
-var hasOnlyItsID = map[string]bool{"sync_runs": true, "replicas": true, "webhook_deliveries": true}
+var hasOnlyItsID = map[string]bool{"sync_runs": true, "relay_dispatches": true, "replicas": true, "webhook_deliveries": true}
 
 func (w *world) twice(db *sql.DB, t table, change row) error {
 	w.Helper()
