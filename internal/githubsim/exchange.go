@@ -53,7 +53,8 @@ func (x *exchange) run() {
 	if !pause(r.Context(), wait) {
 		return
 	}
-	if strike.kind != "" && !strike.late() {
+	c.strike = strike.kind
+	if strike.early() {
 		x.fail(strike)
 		return
 	}
