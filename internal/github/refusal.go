@@ -31,7 +31,8 @@ func (c *Client) judge(r request, a answer, pause *demand) verdict {
 		return c.judgeLimit(r, a, pause)
 	case a.status >= 200 && a.status < 300, a.redirects(),
 		a.status == http.StatusNotModified && r.etag != "",
-		a.status == http.StatusNotFound && r.subject.absentOK:
+		a.status == http.StatusNotFound && r.subject.absentOK,
+		a.status == http.StatusSeeOther && r.subject.thereOK:
 		return verdict{}
 	case a.status >= 500, a.status == http.StatusConflict, a.status == http.StatusRequestTimeout:
 		// 409 is not documented for secrets; it has been seen to pass.
@@ -45,6 +46,8 @@ func (c *Client) judge(r request, a answer, pause *demand) verdict {
 		return verdict{fault: c.forbidden(r, a)}
 	case a.status == http.StatusNotFound:
 		return verdict{fault: c.absent(r, a)}
+	case a.status == http.StatusUnprocessableEntity && r.subject.environment != "":
+		return verdict{fault: refusedRules(r, a)}
 	case a.status == http.StatusUnprocessableEntity && r.subject.write:
 		return verdict{fault: refusedWrite(r, a)}
 	case a.status == http.StatusGone:
@@ -284,6 +287,9 @@ func denied(r request, a answer, reason string) *fault.Fault {
 	}
 	if r.subject.name != "" {
 		about["secretName"] = r.subject.name
+	}
+	if r.subject.environment != "" {
+		about["environment"] = r.subject.environment
 	}
 	return fault.New(fault.IntegrationDenied, about).Because(trace(r, a))
 }

@@ -40,14 +40,16 @@ type request struct {
 
 // A subject is what a request is about, in the words of a refusal.
 type subject struct {
-	what       string // "codespaces of acme/widgets"
-	permission Permission
-	write      bool // the body of a refusal may echo what was sent: it stays out of every text
-	scope      secret.Scope
-	name       string
-	missing    error             // what a 404 means to callers
-	absentOK   bool              // a 404 is an answer like any other
-	asked      map[string]string // permissions that a token was to have
+	what        string // "codespaces of acme/widgets"
+	permission  Permission
+	write       bool // the body of a refusal may echo what was sent: it stays out of every text
+	scope       secret.Scope
+	name        string
+	missing     error             // what a 404 means to callers
+	absentOK    bool              // a 404 is an answer like any other
+	thereOK     bool              // a 303 says that what was to be made is there already
+	environment string            // whose rules a write is about
+	asked       map[string]string // permissions that a token was to have
 }
 
 // An answer is what came back, or why nothing did.

@@ -24,6 +24,7 @@ const (
 	Removed   What = "removed"   // the repository was deleted
 	Installed What = "installed" // the App may reach the repositories
 	Withdrawn What = "withdrawn" // the App may reach the repositories no more
+	Held      What = "held"      // a deployment waits for the word of our protection rule
 )
 
 // News is what is kept of a delivery; the payload itself, which holds people's names, is not.
@@ -32,6 +33,8 @@ type News struct {
 	Repositories []int64 `json:"repositories,omitempty"` // none: every one of the installation
 	Called       string  `json:"called,omitempty"`       // OWNER/NAME of the one repository, when it was sent
 	Installation int64   `json:"installation,omitempty"`
+	Environment  string  `json:"environment,omitempty"` // that a deployment is held back from
+	Callback     string  `json:"callback,omitempty"`    // where ReviewDeployment lets it go on
 }
 
 // SignedWith says whether signature, of the header X-Hub-Signature-256, was made over body with the
@@ -73,6 +76,10 @@ func ReadNews(event, contentType string, body []byte) (n News, ok bool, err erro
 		n.What, ok = Pushed, p.asksForSync()
 	case "repository":
 		n.What = map[string]What{"renamed": Moved, "transferred": Moved, "deleted": Removed}[p.Action]
+	case "deployment_protection_rule":
+		if p.Action == "requested" && p.Environment != "" && p.Callback != "" && p.Repository.ID != 0 {
+			n.What, n.Environment, n.Callback = Held, p.Environment, p.Callback
+		}
 	case "installation":
 		n.What = map[string]What{
 			"created": Installed, "unsuspend": Installed, "new_permissions_accepted": Installed, "deleted": Withdrawn, "suspend": Withdrawn,
@@ -107,6 +114,8 @@ type payload struct {
 	Repositories []hookRepository `json:"repositories"`
 	Added        []hookRepository `json:"repositories_added"`
 	Taken        []hookRepository `json:"repositories_removed"`
+	Environment  string           `json:"environment"`
+	Callback     string           `json:"deployment_callback_url"`
 	Installation struct {
 		ID int64 `json:"id"`
 	} `json:"installation"`
