@@ -48,6 +48,8 @@ type heldJob struct {
 const (
 	approved = "approved"
 	rejected = "rejected"
+
+	longestHold = 30 * 24 * time.Hour
 )
 
 // RequestDeployment starts a job that names an environment, which comes into being if it has
@@ -87,15 +89,19 @@ func (g *GitHub) Reviews(fullName string, runID int64) []Review {
 	return slices.Clone(job.reviews)
 }
 
-// release lets go of the jobs that nothing holds any more.
+// release lets go of the jobs that nothing holds any more, and gives up those held too long.
 func (w *world) release(repo *repository, now time.Time) {
 	for _, run := range slices.Sorted(maps.Keys(repo.held)) {
-		if job := repo.held[run]; !job.over && !job.needsPerson() && !job.needsTime(now) && !job.needsApp() {
+		switch job := repo.held[run]; {
+		case !job.needsPerson() && !job.needsTime(now) && !job.needsApp():
 			w.end(job, DeploymentQueued, now)
+		case now.After(job.started.Add(longestHold)):
+			w.end(job, DeploymentFailure, now)
 		}
 	}
 }
 
+// end lets a job go on, or fail. What happens to it later is another story.
 func (w *world) end(job *heldJob, state DeploymentState, now time.Time) {
 	if job.over {
 		return
