@@ -130,7 +130,7 @@ func (c *Client) readStates(ctx context.Context, repo Repository, all []Deployme
 	reading.Wait()
 	for _, err := range errs {
 		if err != nil && !isGivingUp(err) {
-			return err
+			return err // and not what became of the others when it stopped them
 		}
 	}
 	return errors.Join(errs...)

@@ -22,6 +22,9 @@ import (
 // With a fault the environment is what GitHub was last seen to show; it is the zero one where
 // nothing is known to be there. A refusal can leave an environment behind that has not all its rules.
 func (c *Client) PutEnvironment(ctx context.Context, repo Repository, name string, rules EnvironmentRules) (Environment, error) {
+	if rules.Branches != AnyBranch && rules.Branches != ProtectedBranches && rules.Branches != CustomBranches {
+		return Environment{}, fault.Invalid("environment %s of %s: there is no rule %q for branches", name, repo.FullName(), rules.Branches)
+	}
 	keep, err := c.keepsReviewers(ctx, repo, name, rules)
 	if err != nil {
 		return Environment{}, err
@@ -251,6 +254,9 @@ func refusedRules(r request, a answer) *fault.Fault {
 	var f *fault.Fault
 	cause := errRulesRefused
 	switch key := unknownKey(text); {
+	case has("billing plan supports environments"):
+		f = denied(r, a, what+": the plan of the repository's owner has no environments in private repositories").Hinting("%s", planHint)
+		cause = ErrPlan
 	case has("billing plan"):
 		f = denied(r, a, fmt.Sprintf("%s: the plan of the repository's owner does not include %s here", what, billedRule(text))).
 			Hinting("Required reviewers, wait timers and the bypass switch take GitHub Enterprise in a private repository, and any plan in a public one. " +

@@ -16,7 +16,7 @@ const (
 )
 
 // callback is where GitHub waits for the word of a custom protection rule.
-var callback = regexp.MustCompile(`^/(?:repos/([^/?]+)/([^/?]+)|repositories/\d+)/actions/runs/\d+/deployment_protection_rule$`)
+var callback = regexp.MustCompile(`^/(?:repos/([A-Za-z0-9_-]+)/([A-Za-z0-9._-]+)|repositories/\d+)/actions/runs/\d+/deployment_protection_rule$`)
 
 // ReviewDeployment answers a custom protection rule: the deployment to environment, held back until
 // the App says its word, is approved or rejected. The callback's URL comes with a webhook; nothing

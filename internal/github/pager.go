@@ -154,7 +154,7 @@ func (p pager[T]) limit() int {
 func (p pager[T]) endless() error {
 	return fault.New(fault.IntegrationUnavailable, fault.Context{
 		"reason": fmt.Sprintf("partial listing: %s goes on after %d pages", p.first.subject.what, p.limit()),
-	})
+	}).Hinting("So many are not looked through.")
 }
 
 func noList(of string) *fault.Fault {
