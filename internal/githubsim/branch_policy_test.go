@@ -70,8 +70,13 @@ func TestPatternsComeAndGo(t *testing.T) {
 	if got := c.policies(); !slices.Equal(got, []string{"branch hotfix/*", "tag main"}) {
 		t.Errorf("at last: %v", got)
 	}
-	if inside, _ := c.gh.Environment(widgets, "production"); len(inside.Patterns) != 2 || inside.Patterns[0].ID != release.ID {
+	inside, _ := c.gh.Environment(widgets, "production")
+	if len(inside.Patterns) != 2 || inside.Patterns[0].ID != release.ID {
 		t.Errorf("inside: %+v", inside)
+	}
+	inside.Patterns[0].Name = "elsewhere"
+	if got := c.policies()[0]; got != "branch hotfix/*" {
+		t.Errorf("looking inside changed it to %s", got)
 	}
 }
 

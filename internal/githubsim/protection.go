@@ -219,7 +219,7 @@ func reviewByApp(c *call, job *heldJob) answer {
 		return refuse(422, "There is no deployment protection rule pending for this environment.") // in words of our own
 	}
 	job.reviews = append(job.reviews, Review{App: app, Environment: job.environment.Name, State: state, Comment: comment})
-	if judged && before == "" {
+	if judged {
 		c.judgeJob(job, app, state)
 	}
 	return answer{status: 204}
