@@ -217,14 +217,16 @@ func (o EnvironmentOutcome) rememberConfigs(ctx context.Context, tx *sql.Tx, now
 func (c EnvironmentConfig) environment(project uuid.UUID, now time.Time, synced bool) Environment {
 	e := Environment{
 		ID: uuid.New(), Project: project, Name: c.Name, Kind: Core, GitHubID: &c.GitHubID,
-		SyncStatus: Pending, CreatedAt: now, UpdatedAt: now,
+		CreatedAt: now, UpdatedAt: now,
 	}
+	status := Pending
 	switch {
 	case synced:
-		e.SyncStatus, e.SecretsLastSyncedAt = Synced, &now
+		status, e.SecretsLastSyncedAt = Synced, &now
 	case c.Status == EnvironmentFailed:
-		e.SyncStatus = Failed
+		status = Failed
 	}
+	e.SyncStatus = &status
 	return e
 }
 
@@ -263,7 +265,7 @@ type Environment struct {
 	Kind                EnvironmentKind `db:"kind"`
 	GitHubID            *int64          `db:"github_environment_id"` // of core ones alone
 	SecretsLastSyncedAt *time.Time      `db:"secrets_last_synced_at"`
-	SyncStatus          SyncStatus      `db:"sync_status"` // empty: nobody has synchronised it
+	SyncStatus          *SyncStatus     `db:"sync_status"` // nil: nobody has synchronised it
 	CreatedAt           time.Time       `db:"created_at"`
 	UpdatedAt           time.Time       `db:"updated_at"`
 }
