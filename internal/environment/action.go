@@ -56,6 +56,7 @@ const (
 	Deploying        Reason = "deploying"
 	NotLookedUp      Reason = "not_looked_up"
 	LeftAlone        Reason = "environment_left_alone"
+	NotApplied       Reason = "not_applied"
 )
 
 // Words are the reason as a person reads it.
@@ -78,8 +79,9 @@ var reasons = map[Reason]string{
 	ReviewerUnknown:  "a reviewer does not exist or has no access",
 	TooManyReviewers: "GitHub takes six reviewers at most, teams included",
 	Deploying:        "a deployment to it is under way",
-	NotLookedUp:      "what has to be known first could not be looked up",
+	NotLookedUp:      "what has to be known first is not to be had",
 	LeftAlone:        "its environment is left alone",
+	NotApplied:       "never applied by Octoseal",
 }
 
 // An Action is one decision about one part of one environment. Have and Wanted tell it for rules
