@@ -185,9 +185,18 @@ func TestReviewDeploymentGoesNowhereElse(t *testing.T) {
 }
 
 func TestReviewDeploymentThatNobodyWaitsFor(t *testing.T) {
-	a, _ := gated(t)
+	a, job := gated(t)
 	err := a.client.ReviewDeployment(t.Context(), a.url+"/repos/acme/widgets/actions/runs/404404/deployment_protection_rule", "production", Approved, "")
 	wantFault(t, err, fault.ResourceNotFound, "deployment to production")
+	callback := fmt.Sprintf("%s/repos/acme/widgets/actions/runs/%d/deployment_protection_rule", a.url, job.RunID)
+	for _, state := range []string{Approved, Rejected} {
+		err = a.client.ReviewDeployment(t.Context(), callback, "production", state, "")
+		if state == Rejected {
+			wantFault(t, err, fault.IntegrationDenied, "deployment to production waits for no word of this App", "nothing left to do")
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
 	moved := canned(http.StatusTemporaryRedirect, map[string]string{"Location": "https://api.github.com/repositories/7/actions/runs/1/deployment_protection_rule"}, "")
 	err = against(t, moved, nil).ReviewDeployment(t.Context(), "https://api.github.com/repos/a/b/actions/runs/1/deployment_protection_rule", "production", Approved, "")
 	wantFault(t, err, fault.IntegrationDenied, "another place")

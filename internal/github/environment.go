@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -277,25 +276,4 @@ func environmentRequest(method string, repo Repository, name, tail, route string
 			environment: name,
 		},
 	}, nil
-}
-
-// planHint says what environments take, and what works without them.
-const planHint = "Environments in a private repository take GitHub Pro, Team or Enterprise; secrets of the repository itself work on every plan."
-
-// withoutEnvironments explains a 404 about environments in a repository that is there. On a private
-// one it means that the owner's plan has none, which GitHub says of nobody.
-func (c *Client) withoutEnvironments(ctx context.Context, repo Repository, err error) error {
-	var missing *fault.Fault
-	if !errors.As(err, &missing) || missing.Code != fault.ResourceNotFound {
-		return err
-	}
-	found, _, lookup := c.Repository(ctx, repo.Ref(), nil)
-	if lookup != nil || !found.Private {
-		return err
-	}
-	about := maps.Clone(missing.Context)
-	about["reason"] = fmt.Sprintf("%s answers 404 though the repository is there: it is private, and its owner's plan seems to have no environments", missing.Context["resource"])
-	return fault.New(fault.IntegrationDenied, about).
-		Hinting("%s Should the plan have them, %s lacks the role to see or change them.", planHint, c.credential.Name()).
-		Because(fmt.Errorf("%w: %w", ErrPlan, err))
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/octoseal/octoseal/internal/fault"
@@ -128,7 +127,7 @@ func (c *Client) sendRules(ctx context.Context, repo Repository, name string, bo
 	}
 	return c.change(ctx, repo, func(repo Repository) (request, error) {
 		r, err := environmentRequest(http.MethodPut, repo, name, "", "")
-		r.body = raw
+		r.body, r.subject.refused = raw, refusedRules
 		return r, err
 	})
 }
@@ -203,6 +202,7 @@ func (c *Client) addPattern(ctx context.Context, repo Repository, name string, p
 	_, err = c.change(ctx, repo, func(repo Repository) (request, error) {
 		r, err := environmentRequest(http.MethodPost, repo, name, policies, policies)
 		r.body, r.subject.thereOK = body, true
+		r.subject.refused = refusedPattern(p)
 		return r, err
 	})
 	return err
@@ -243,59 +243,4 @@ func (c *Client) readBack(ctx context.Context, repo Repository, name string, cus
 		shown.Rules.Patterns = patterns.items
 	}
 	return shown, nil
-}
-
-// refusedRules explains a 422 of an environment's rules. GitHub's words stay out of sight, as those
-// of every refused write.
-func refusedRules(r request, a answer) *fault.Fault {
-	text := strings.ToLower(a.message())
-	has := func(s string) bool { return strings.Contains(text, s) }
-	what := r.subject.what
-	var f *fault.Fault
-	cause := errRulesRefused
-	switch key := unknownKey(text); {
-	case has("billing plan supports environments"):
-		f = denied(r, a, what+": the plan of the repository's owner has no environments in private repositories").Hinting("%s", planHint)
-		cause = ErrPlan
-	case has("billing plan"):
-		f = denied(r, a, fmt.Sprintf("%s: the plan of the repository's owner does not include %s here", what, billedRule(text))).
-			Hinting("Required reviewers, wait timers and the bypass switch take GitHub Enterprise in a private repository, and any plan in a public one. " +
-				"Environments with secrets of their own and branch rules work on Pro and Team: leave the other rules away.")
-		cause = ErrPlan
-	case key != "":
-		f = denied(r, a, fmt.Sprintf("%s: the server does not know the rule %s", what, key)).
-			Hinting("An Enterprise Server learns rules with its releases: leave this one away, or upgrade the server.")
-		f.Context["key"] = key
-		cause = errKeyUnknown
-	case has("at least one reviewer"):
-		f = denied(r, a, what+": no reviewer is left to prevent self-review by").
-			Hinting("GitHub drops reviewers who cannot read the repository: give them access, or turn the prevention off.")
-	default:
-		f = denied(r, a, what+": its rules were found invalid (422)").
-			Hinting("A wait timer has 0 to 43200 minutes, and reviewers are at most six; GitHub keeps the rest to itself, the log has the request id.")
-	}
-	return f.Because(errors.Join(cause, errRulesRefused, trace(r, a)))
-}
-
-// billedRule is the rule that a plan does not include, in our words.
-func billedRule(text string) string {
-	for _, rule := range []string{"required reviewers", "wait timer", "branch policy"} {
-		if strings.Contains(text, rule) {
-			return rule
-		}
-	}
-	return "one of its rules"
-}
-
-// unknownKey is the key that a server does not know, of those that not all servers do.
-func unknownKey(text string) string {
-	if !strings.Contains(text, "not a permitted key") {
-		return ""
-	}
-	for key := range harmless {
-		if strings.Contains(text, key) {
-			return key
-		}
-	}
-	return ""
 }

@@ -178,6 +178,15 @@ func TestPatternsAreBroughtInLine(t *testing.T) {
 	}
 }
 
+func TestPatternThatIsNone(t *testing.T) {
+	s := perform(t, nil)
+	got, err := s.client.PutEnvironment(t.Context(), s.repo, "dev", EnvironmentRules{Branches: CustomBranches, Patterns: branch("")})
+	wantFault(t, err, fault.IntegrationDenied, "environment dev of acme/widgets", `the pattern "" for a branch`)
+	if e, there := s.Environment(widgets, "dev"); !there || got.ID != e.ID {
+		t.Errorf("told %+v, GitHub has %+v", got, e)
+	}
+}
+
 // A run of dependent requests: the rules, the new patterns, and both looks back at once.
 func TestMakingAnEnvironmentTakesThreeRoundTrips(t *testing.T) {
 	const latency = 80 * time.Millisecond

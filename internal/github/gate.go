@@ -41,7 +41,7 @@ func (c *Client) ReviewDeployment(ctx context.Context, callbackURL, environment,
 		method: http.MethodPost, route: repositoryRoute + "/actions/runs/{run}/deployment_protection_rule", path: path, body: body,
 		repo: Ref{where[1], where[2]},
 		subject: subject{
-			what: "deployment to " + environment, permission: deployments, write: true, environment: environment,
+			what: "deployment to " + environment, permission: deployments, write: true, environment: environment, refused: refusedReview,
 		},
 	}
 	a, err := c.send(ctx, r)

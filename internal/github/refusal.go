@@ -46,8 +46,8 @@ func (c *Client) judge(r request, a answer, pause *demand) verdict {
 		return verdict{fault: c.forbidden(r, a)}
 	case a.status == http.StatusNotFound:
 		return verdict{fault: c.absent(r, a)}
-	case a.status == http.StatusUnprocessableEntity && r.subject.environment != "":
-		return verdict{fault: refusedRules(r, a)}
+	case a.status == http.StatusUnprocessableEntity && r.subject.refused != nil:
+		return verdict{fault: r.subject.refused(r, a)}
 	case a.status == http.StatusUnprocessableEntity && r.subject.write:
 		return verdict{fault: refusedWrite(r, a)}
 	case a.status == http.StatusGone:
@@ -178,7 +178,7 @@ func (c *Client) roleTooLow(r request, a answer) *fault.Fault {
 			Hinting("Add the scope repo to the classic token, or use a fine-grained one with the permission %q.", r.subject.permission.Title)
 	}
 	return denied(r, a, fmt.Sprintf("%s: the user of %s must have admin rights to the repository", r.subject.what, c.credential.Name())).
-		Hinting("Ask for the role admin (Codespaces secrets take no less), or use another credential.")
+		Hinting("Ask for the role admin (Codespaces secrets and environments take no less), or use another credential.")
 }
 
 // permissionMissing names what would have been needed, as GitHub says it in a header or as our

@@ -45,11 +45,12 @@ type subject struct {
 	write       bool // the body of a refusal may echo what was sent: it stays out of every text
 	scope       secret.Scope
 	name        string
-	missing     error             // what a 404 means to callers
-	absentOK    bool              // a 404 is an answer like any other
-	thereOK     bool              // a 303 says that what was to be made is there already
-	environment string            // whose rules a write is about
-	asked       map[string]string // permissions that a token was to have
+	missing     error                              // what a 404 means to callers
+	absentOK    bool                               // a 404 is an answer like any other
+	thereOK     bool                               // a 303 says that what was to be made is there already
+	environment string                             // that it is about
+	refused     func(request, answer) *fault.Fault // explains a 422; nil where it is about a secret
+	asked       map[string]string                  // permissions that a token was to have
 }
 
 // An answer is what came back, or why nothing did.
