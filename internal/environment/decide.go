@@ -45,6 +45,9 @@ func (s *session) knowledge() Known {
 // job checks what was asked for, against what is remembered.
 func (s *session) job(req Request) (*job, error) {
 	k := s.knowledge()
+	if req.Reviewer != 0 {
+		k.DefaultReviewer = req.Reviewer
+	}
 	if problems := Check(req.Environments, k); len(problems) > 0 {
 		return nil, Refuse(problems)
 	}

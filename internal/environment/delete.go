@@ -88,7 +88,7 @@ func (s *session) deletable(ctx context.Context, e github.Environment, secrets i
 	if secrets > 0 && !withSecrets {
 		return fault.New(fault.RequestInvalid, fault.Context{"environment": e.Name, "secrets": secrets}).
 			Saying("Environment %s holds %d secrets, which are lost with it.", e.Name, secrets).
-			Hinting("If that is meant: --with-secrets.")
+			Hinting("If that is meant: --with-secrets, or withSecrets=true of the API.")
 	}
 	active, _, err := s.hub.Deployments(ctx, s.repo, e.Name, s.hub.Clock().GitHub(s.now()).Add(-deploymentAge))
 	if err != nil || len(active) == 0 {

@@ -151,7 +151,8 @@ type Request struct {
 	Project      store.Project // as stored, or as Project returns it
 	Actor        uuid.UUID
 	Environments []Asked
-	Force        bool // write over secrets in conflict
+	Force        bool  // write over secrets in conflict
+	Reviewer     int64 // stands for the project's default reviewer; zero: the project's own
 }
 
 // replaced ends what is asked of a project that is bound to another repository than its name leads

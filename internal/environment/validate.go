@@ -74,10 +74,13 @@ func (s *Service) Validate(ctx context.Context, req ValidateRequest) (Validation
 		}
 	}
 	tiers = slices.Compact(tiers)
+	v := &validation{session: w, req: req, tiers: tiers}
+	if len(tiers) == 0 { // nothing was applied, so GitHub need not be asked
+		return v.result(), nil
+	}
 	if err := w.look(ctx, tiers); err != nil {
 		return Validation{}, err
 	}
-	v := &validation{session: w, req: req, tiers: tiers}
 	if err := v.check(ctx); err != nil {
 		return Validation{}, err
 	}
