@@ -156,7 +156,16 @@ type walker struct {
 	problems []Problem
 }
 
+// at is where a node begins. The token of a mapping is its first colon.
 func at(n ast.Node) place {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if len(m.Values) > 0 && !m.IsFlowStyle {
+			return at(m.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return at(m.Key)
+	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		return place{t.Position.Line, t.Position.Column}
 	}
@@ -325,9 +334,12 @@ func (w *walker) references(path string, n ast.Node, e *fileEnvironment) {
 	add := func(name, from ast.Node) {
 		inner := fmt.Sprintf("%s[%d]", path, len(e.references))
 		w.note(inner, name)
-		one, okName := w.name(name)
-		two, okFrom := w.name(from)
-		if okName && okFrom {
+		one, ok := w.name(name)
+		two, alike := one, ok
+		if from != name {
+			two, alike = w.name(from)
+		}
+		if ok && alike {
 			e.references = append(e.references, reference{one, two})
 		}
 	}

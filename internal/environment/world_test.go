@@ -40,7 +40,7 @@ type world struct {
 	t        testing.TB
 	sim      *githubsim.GitHub
 	url      string
-	token    string
+	signs    github.Credential
 	db       *store.Store
 	svc      *environment.Service
 	log      safeBuffer
@@ -88,7 +88,7 @@ func newWorld(t testing.TB, change ...func(*githubsim.Repository)) *world {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w.db = db
-	w.token = w.sim.AddToken(githubsim.Token{})
+	w.signs = github.Token(w.sim.AddToken(githubsim.Token{}), "the test's token")
 	w.svc = w.service()
 	return w
 }
@@ -97,7 +97,7 @@ func newWorld(t testing.TB, change ...func(*githubsim.Repository)) *world {
 func (w *world) service(change ...func(*environment.Config)) *environment.Service {
 	w.t.Helper()
 	client, err := github.New(github.Config{
-		BaseURL: w.url, Credential: github.Token(w.token, "the test's token"),
+		BaseURL: w.url, Credential: w.signs,
 		Retry: github.Retry{Base: time.Millisecond, Cap: 5 * time.Millisecond},
 		Log:   slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
