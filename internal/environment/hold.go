@@ -51,7 +51,8 @@ func (s *session) acquire(ctx context.Context) (*store.Lease, error) {
 				Saying("Another run (%s, %s) has held %s/%s for longer than %s.", other.Run, other.Holder, s.project.Owner, s.project.Repo, s.settings.LeaseWait).
 				Hinting("Wait for it to end, or stop the process that holds it.")
 		}
-		if err := sleep(ctx, min(max(other.FreeAt.Sub(s.now()), 50*time.Millisecond), time.Second)); err != nil {
+		free := max(other.FreeAt.Sub(s.now()), 50*time.Millisecond)
+		if err := sleep(ctx, min(free, time.Second, max(deadline.Sub(s.now()), time.Millisecond))); err != nil {
 			return nil, err
 		}
 	}

@@ -71,6 +71,9 @@ func (r *Resources) exists(ctx context.Context, l Link) (found, looked bool, err
 	if !ok {
 		return false, false, nil
 	}
+	if !safe(address) {
+		return false, true, unanswered(l, "credentials are sent over https alone, or to this machine")
+	}
 	ctx, stop := context.WithTimeout(ctx, resourceTime)
 	defer stop()
 	status := 0
@@ -112,9 +115,6 @@ func (r *Resources) ask(ctx context.Context, address string, token secret.Plaint
 	if err != nil {
 		return 0, err
 	}
-	if !safe(req.URL) {
-		return 0, fmt.Errorf("%s: credentials are sent over https, or to this machine", req.URL.Host)
-	}
 	req.Header.Set("Authorization", "Bearer "+string(token.Expose()))
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "octoseal")
@@ -128,7 +128,11 @@ func (r *Resources) ask(ctx context.Context, address string, token secret.Plaint
 	return answer.StatusCode, nil
 }
 
-func safe(u *url.URL) bool {
+func safe(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "https" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
