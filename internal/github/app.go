@@ -283,7 +283,7 @@ func (a *app) mint(ctx context.Context, c *Client, i installationBody) (signatur
 // leastOf returns the part of a grant that the calls of this package use.
 func leastOf(granted map[string]string) map[string]string {
 	least := map[string]string{}
-	for _, p := range append(Permissions(), metadata, dispatching) {
+	for _, p := range append(Permissions(), metadata, actions, administration, deployments) {
 		switch level := granted[p.Slug]; level {
 		case "":
 		case "read":

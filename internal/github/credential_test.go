@@ -260,7 +260,7 @@ func TestExpiryHeader(t *testing.T) {
 // everyPermission is what an App needs for all stores.
 func everyPermission() githubsim.Permissions {
 	p := githubsim.Permissions{"contents": "write", "administration": "write"}
-	for _, need := range append(Permissions(), dispatching) {
+	for _, need := range append(Permissions(), actions) {
 		p[need.Slug] = need.Write
 	}
 	return p

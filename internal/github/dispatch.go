@@ -26,9 +26,6 @@ const (
 // errPlainDispatch: the server does not know how to tell which run it started.
 const errPlainDispatch sentinel = "the server does not know return_run_details"
 
-// dispatching is what starting a workflow needs. Reading is what the word of its end needs.
-var dispatching = Permission{Title: "Actions", Slug: "actions", Read: "read", Write: "write"}
-
 // DispatchWorkflow starts a workflow of repo's default branch by the name of its file, and returns the
 // number of its run. The number is 0 where the server does not tell, and where an answer was lost: the
 // workflow may then have been started twice.
@@ -75,8 +72,8 @@ func (c *Client) dispatch(ctx context.Context, repo Repository, file string, inp
 			repo:    repo.Ref(),
 			project: repo.ID,
 			subject: subject{
-				what: "workflow " + file + " of " + repo.FullName(), permission: dispatching, write: true,
-				missing: ErrNoWorkflow, invalid: notDispatched,
+				what: "workflow " + file + " of " + repo.FullName(), permission: actions, write: true,
+				missing: ErrNoWorkflow, refused: notDispatched,
 			},
 		}, nil
 	})

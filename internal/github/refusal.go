@@ -31,7 +31,8 @@ func (c *Client) judge(r request, a answer, pause *demand) verdict {
 		return c.judgeLimit(r, a, pause)
 	case a.status >= 200 && a.status < 300, a.redirects(),
 		a.status == http.StatusNotModified && r.etag != "",
-		a.status == http.StatusNotFound && r.subject.absentOK:
+		a.status == http.StatusNotFound && r.subject.absentOK,
+		a.status == http.StatusSeeOther && r.subject.thereOK:
 		return verdict{}
 	case a.status >= 500, a.status == http.StatusConflict, a.status == http.StatusRequestTimeout:
 		// 409 is not documented for secrets; it has been seen to pass.
@@ -45,8 +46,8 @@ func (c *Client) judge(r request, a answer, pause *demand) verdict {
 		return verdict{fault: c.forbidden(r, a)}
 	case a.status == http.StatusNotFound:
 		return verdict{fault: c.absent(r, a)}
-	case a.status == http.StatusUnprocessableEntity && r.subject.invalid != nil:
-		return verdict{fault: r.subject.invalid(r, a)}
+	case a.status == http.StatusUnprocessableEntity && r.subject.refused != nil:
+		return verdict{fault: r.subject.refused(r, a)}
 	case a.status == http.StatusUnprocessableEntity && r.subject.write:
 		return verdict{fault: refusedWrite(r, a)}
 	case a.status == http.StatusGone:
@@ -179,7 +180,7 @@ func (c *Client) roleTooLow(r request, a answer) *fault.Fault {
 			Hinting("Add the scope repo to the classic token, or use a fine-grained one with the permission %q.", r.subject.permission.Title)
 	}
 	return denied(r, a, fmt.Sprintf("%s: the user of %s must have admin rights to the repository", r.subject.what, c.credential.Name())).
-		Hinting("Ask for the role admin (Codespaces secrets take no less), or use another credential.")
+		Hinting("Ask for the role admin (Codespaces secrets and environments take no less), or use another credential.")
 }
 
 // permissionMissing names what would have been needed, as GitHub says it in a header or as our
@@ -292,6 +293,9 @@ func denied(r request, a answer, reason string) *fault.Fault {
 	}
 	if r.subject.name != "" {
 		about["secretName"] = r.subject.name
+	}
+	if r.subject.environment != "" {
+		about["environment"] = r.subject.environment
 	}
 	return fault.New(fault.IntegrationDenied, about).Because(trace(r, a))
 }

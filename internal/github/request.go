@@ -40,16 +40,17 @@ type request struct {
 
 // A subject is what a request is about, in the words of a refusal.
 type subject struct {
-	what       string // "codespaces of acme/widgets"
-	permission Permission
-	write      bool // the body of a refusal may echo what was sent: it stays out of every text
-	scope      secret.Scope
-	name       string
-	missing    error             // what a 404 means to callers
-	absentOK   bool              // a 404 is an answer like any other
-	asked      map[string]string // permissions that a token was to have
-	// invalid explains a 422; unset, it is one to a secret's write, whose text may hold the value.
-	invalid func(request, answer) *fault.Fault
+	what        string // "codespaces of acme/widgets"
+	permission  Permission
+	write       bool // the body of a refusal may echo what was sent: it stays out of every text
+	scope       secret.Scope
+	name        string
+	missing     error                              // what a 404 means to callers
+	absentOK    bool                               // a 404 is an answer like any other
+	thereOK     bool                               // a 303 says that what was to be made is there already
+	environment string                             // that it is about
+	refused     func(request, answer) *fault.Fault // explains a 422; nil where it is about a secret
+	asked       map[string]string                  // permissions that a token was to have
 }
 
 // An answer is what came back, or why nothing did.

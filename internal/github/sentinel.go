@@ -22,6 +22,16 @@ const (
 	ErrStoreMissing sentinel = "the store answered 404"
 	// ErrReplaced: another repository has the name now.
 	ErrReplaced sentinel = "another repository has that name"
+	// ErrPlan: the plan of the repository's owner does not include what was asked for.
+	ErrPlan sentinel = "the plan does not include it"
+	// ErrReviewerLost: an environment has a reviewer that the API cannot set, and setting the others
+	// would lose it. Nothing was written.
+	ErrReviewerLost sentinel = "a reviewer that cannot be sent would be lost"
+
+	// errRulesRefused: GitHub found an environment's rules invalid; the environment may be there now.
+	errRulesRefused sentinel = "the rules were refused"
+	// errKeyUnknown: the server does not know a rule by that name.
+	errKeyUnknown sentinel = "the rule is not known to the server"
 )
 
 // isGivingUp says that err is a caller's wish and tells nothing about GitHub. (A fault may have an

@@ -46,6 +46,14 @@ var stores = []store{
 // metadata is what looking a repository up needs; everyone who can see it has it.
 var metadata = Permission{Title: "Metadata", Slug: "metadata", Read: "read", Write: "read"}
 
+// What environments and the relay take besides the permissions for secrets. A project without them needs
+// none of these: an App's token asks for what the installation grants, and for no more.
+var (
+	actions        = Permission{Title: "Actions", Slug: "actions", Read: "read", Write: "write"} // looking at environments; writing starts a workflow
+	administration = Permission{Title: "Administration", Slug: "administration", Read: "read", Write: "write"}
+	deployments    = Permission{Title: "Deployments", Slug: "deployments", Read: "read", Write: "write"} // writing is a protection rule's word
+)
+
 // storeOf returns the row of scope and its segment as it stands in a path: escaped once, here, so
 // that an environment called a/b is a%2Fb and not another route.
 func storeOf(scope secret.Scope) (store, string, error) {

@@ -25,6 +25,7 @@ const (
 	Installed What = "installed" // the App may reach the repositories
 	Withdrawn What = "withdrawn" // the App may reach the repositories no more
 	JobEnded  What = "job_ended" // a run of the relay's workflow is over
+	Held      What = "held"      // a deployment waits for the word of our protection rule
 )
 
 // News is what is kept of a delivery; the payload itself, which holds people's names, is not.
@@ -35,6 +36,8 @@ type News struct {
 	Installation int64   `json:"installation,omitempty"`
 	WorkflowRun  int64   `json:"workflowRun,omitempty"` // of JobEnded
 	Conclusion   string  `json:"conclusion,omitempty"`  // of JobEnded, in GitHub's words
+	Environment  string  `json:"environment,omitempty"` // that a deployment is held back from
+	Callback     string  `json:"callback,omitempty"`    // where ReviewDeployment lets it go on
 }
 
 // RelayWorkflow is the file of the workflow that brings a repository's values.
@@ -83,6 +86,10 @@ func ReadNews(event, contentType string, body []byte) (n News, ok bool, err erro
 		if path, _, _ := strings.Cut(p.WorkflowRun.Path, "@"); p.Action == "completed" && path == RelayWorkflow && p.WorkflowRun.ID > 0 {
 			n.What, n.WorkflowRun, n.Conclusion = JobEnded, p.WorkflowRun.ID, p.WorkflowRun.Conclusion
 		}
+	case "deployment_protection_rule":
+		if p.Action == "requested" && p.Environment != "" && p.Callback != "" && p.Repository.ID != 0 {
+			n.What, n.Environment, n.Callback = Held, p.Environment, p.Callback
+		}
 	case "installation":
 		n.What = map[string]What{
 			"created": Installed, "unsuspend": Installed, "new_permissions_accepted": Installed, "deleted": Withdrawn, "suspend": Withdrawn,
@@ -122,6 +129,8 @@ type payload struct {
 		Path       string `json:"path"`
 		Conclusion string `json:"conclusion"`
 	} `json:"workflow_run"`
+	Environment  string `json:"environment"`
+	Callback     string `json:"deployment_callback_url"`
 	Installation struct {
 		ID int64 `json:"id"`
 	} `json:"installation"`

@@ -55,7 +55,9 @@ func (c *call) sees(repo *repository) bool {
 	case anonymous:
 		return false
 	case classicToken:
-		return c.who.hasScope("repo") && repo.role(c.who.user) != ""
+		// A narrower scope shows a repository to the calls that are content with it.
+		enough := c.who.hasScope("repo") || c.route != nil && c.route.scope != "" && c.who.hasScope(c.route.scope)
+		return enough && repo.role(c.who.user) != ""
 	case fineGrainedToken:
 		return c.who.covers(repo) && repo.role(c.who.user) != ""
 	case appKey:

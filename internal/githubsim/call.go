@@ -17,6 +17,7 @@ type call struct {
 	version string // of the API
 	who     *credential
 	refused *answer // known before the call was judged
+	strike  Kind    // the fault that befalls it
 
 	now    time.Time
 	quota  *quota

@@ -180,8 +180,8 @@ func (c *credential) noun() string {
 	return "integration"
 }
 
-func (c *credential) hasScope(scope string) bool {
-	return scope == "" || slices.Contains(c.scopes, scope)
+func (c *credential) hasScope(any string) bool {
+	return any == "" || slices.ContainsFunc(strings.Split(any, ", "), func(scope string) bool { return slices.Contains(c.scopes, scope) })
 }
 
 // covers tells whether a token with permissions is for a repository.

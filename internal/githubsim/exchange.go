@@ -47,7 +47,8 @@ func (x *exchange) perform(c *call, strike fault, effect func() answer) {
 	if !pause(x.r.Context(), wait) {
 		return
 	}
-	if strike.kind != "" && !strike.late() {
+	c.strike = strike.kind
+	if strike.early() {
 		x.fail(strike)
 		return
 	}

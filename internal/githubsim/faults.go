@@ -29,7 +29,7 @@ type Faults struct {
 // A Failure befalls some requests. The zero Failure befalls all, with a Kind drawn anew for
 // each.
 type Failure struct {
-	Kinds  []Kind // one is drawn; empty means all but Stall
+	Kinds  []Kind // one is drawn; empty means all but Stall and HalfDone
 	Method string // empty: any
 	Path   string // part of the path, such as "/dependabot/secrets/"; empty: any
 
@@ -60,6 +60,7 @@ const (
 	LostAnswer  Kind = "lost answer"  // the request took effect, then 502 with JSON
 	LostReset   Kind = "lost reset"   // the request took effect, then the connection is reset
 	CutShort    Kind = "cut short"    // the request took effect, then the answer ends halfway
+	HalfDone    Kind = "half done"    // a PUT of an environment makes it, sets none of its rules, and answers 422
 	Stall       Kind = "stall"        // no answer until the client gives up; no effect
 	Canned      Kind = "canned"       // a Failure's Answer
 )
@@ -86,6 +87,9 @@ type fault struct {
 
 // late tells whether the fault comes after the request took effect.
 func (f fault) late() bool { return f.kind == LostAnswer || f.kind == LostReset || f.kind == CutShort }
+
+// early tells whether the fault comes instead of an effect.
+func (f fault) early() bool { return f.kind != "" && f.kind != HalfDone && !f.late() }
 
 func (p *faultPlayer) set(f Faults) {
 	p.mu.Lock()

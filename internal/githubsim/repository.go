@@ -14,6 +14,8 @@ type Repository struct {
 	Archived      bool
 	DefaultBranch string // empty: main
 
+	Plan Plan // zero: Enterprise
+
 	// Without names the scopes whose store the repository does not have, because of its
 	// plan: all calls to them answer 404.
 	Without []string
@@ -32,6 +34,8 @@ type repository struct {
 	collaborators map[int64]Role
 	environments  map[string]*environment // by lower-case name
 	stores        map[string]*store       // by scope, but those of environments
+	deployments   []*deployment           // in the order they were made in
+	held          map[int64]*heldJob      // by workflow run
 }
 
 // AddRepository adds a repository and returns its id. Under a former name of another
@@ -53,6 +57,7 @@ func (g *GitHub) AddRepository(r Repository) int64 {
 		collaborators: make(map[int64]Role),
 		environments:  make(map[string]*environment),
 		stores:        make(map[string]*store),
+		held:          make(map[int64]*heldJob),
 	}
 	for _, k := range storeKinds {
 		if k.scope != environmentScope {

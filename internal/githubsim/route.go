@@ -13,7 +13,7 @@ type route struct {
 	path   string // "{repo}" first stands for a repository, by name or by id
 	by     audience
 	need   need   // fine-grained permission
-	scope  string // classic scope
+	scope  string // classic scope; of several, separated by ", ", any
 	role   Role   // what the person behind a token must at least be
 	open   openness
 	docs   string // page under docs, with its anchor
@@ -53,6 +53,7 @@ func (n need) String() string { return n.slug + "=" + n.level }
 var routes = prepare(slices.Concat(
 	serviceRoutes(), peopleRoutes(), appRoutes(), repositoryRoutes(), storeRoutes(), organizationSecretRoutes(),
 	actionsRoutes(),
+	environmentRoutes(), branchPolicyRoutes(), deploymentRoutes(), protectionRoutes(),
 ))
 
 func prepare(all []route) []route {

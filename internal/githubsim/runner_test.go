@@ -80,7 +80,7 @@ func TestJobIsARealProcess(t *testing.T) {
 	c.gh.SetOrganizationSecret("acme", githubsim.Secret{Name: "DEPLOY_KEY", Value: "canary-3"})
 	run := c.dispatch(`{"sync_id":"7"}`)
 	concluded(t, run, "success")
-	env := environment(t, out)
+	env := variables(t, out)
 	var all map[string]string
 	if err := json.Unmarshal([]byte(env["ALL"]), &all); err != nil {
 		t.Fatal(err)
@@ -118,8 +118,8 @@ func TestJobIsARealProcess(t *testing.T) {
 	c.as(all["github_token"]).want(401, "GET", "/repos/acme/widgets", "") // it died with the job
 }
 
-// environment reads what env -0 wrote.
-func environment(t *testing.T, path string) map[string]string {
+// variables reads what env -0 wrote.
+func variables(t *testing.T, path string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

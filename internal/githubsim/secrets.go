@@ -51,8 +51,8 @@ func (c *call) store(k storeKind) *store {
 	case k.scope != environmentScope:
 		return c.repo.stores[k.scope]
 	}
-	e := c.repo.environments[strings.ToLower(c.param("environment_name"))]
-	if e == nil || !c.repo.has(environmentScope+":"+e.name) {
+	e := c.repo.environment(c.param("environment_name"))
+	if e == nil || !c.repo.hasEnvironments() || !c.repo.has(environmentScope+":"+e.Name) {
 		return nil
 	}
 	return e.secrets

@@ -34,8 +34,11 @@ func (w *world) samples() map[string]sample {
 	spare, err := w.db.CreateToken(ctx, time.Now(), store.Token{UserID: guest.ID, ProjectID: &w.project.ID, Role: store.Viewer, Hash: hash, ExpiresAt: time.Now().Add(time.Hour)})
 	must(w.t, err)
 	project := asked("projectId", id)
+	w.sim.AddEnvironment(repo, "staging")
 	return map[string]sample{
 		"syncSecrets": {syncPath, project}, "planSecrets": {planPath, project}, "validateSecrets": {validatePath, project},
+		"applyEnvironments": {environmentsPath, devAsked(id)}, "planEnvironments": {environmentsPath + "/plan", devAsked(id)},
+		"listEnvironments": {environmentsPath + of, nil}, "deleteEnvironment": {environmentsPath + "/staging" + of, nil},
 		"getSyncStatus": {syncPath + "/status" + of, nil}, "listMappings": {"/github/secrets/mappings" + of, nil},
 		"setMapping":   {"/github/secrets/mappings/API_KEY" + of, asked("targetScopes", []string{"codespaces"})},
 		"listHistory":  {syncPath + "/history" + of, nil},
@@ -141,7 +144,7 @@ func TestOtherPeoplesProjectsAreNotFound(t *testing.T) {
 		for _, op := range operations {
 			s := samples[op.ID]
 			if !strings.Contains(s.path, w.project.ID.String()) && op.ID != "syncSecrets" && op.ID != "planSecrets" &&
-				op.ID != "validateSecrets" && op.ID != "createToken" && op.ID != "getRun" {
+				op.ID != "validateSecrets" && op.ID != "applyEnvironments" && op.ID != "planEnvironments" && op.ID != "createToken" && op.ID != "getRun" {
 				continue
 			}
 			r := w.send(token, op.Method, s.path, s.body)

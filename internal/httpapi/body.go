@@ -26,8 +26,10 @@ const (
 // the body is not, since net/http reads what is left of it before it lets the connection go.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // a test's recorder has no connection
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime))                                       // a test's recorder has no connection
+	into := bytes.NewBuffer(make([]byte, 0, max(0, min(r.ContentLength, limit))+bytes.MinRead)) // not to be copied as it grows
+	_, err := into.ReadFrom(io.LimitReader(r.Body, limit+1))
+	body := into.Bytes()
 	switch slow := net.Error(nil); {
 	case errors.As(err, &slow) && slow.Timeout():
 		w.Header().Set("Connection", "close")
@@ -44,14 +46,19 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 }
 
 // takeBody replaces a request's body by one that is here already. Bodies are JSON whatever the
-// header says: curl -d calls everything a form.
-func (s *server) takeBody(w http.ResponseWriter, r *http.Request) error {
+// header says: curl -d calls everything a form. One that holds values is kept from huma, which would
+// make texts of them that nobody can overwrite.
+func (s *server) takeBody(w http.ResponseWriter, r *http.Request, op operation) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	body, err := readBody(w, r, s.maxBody)
+	body, err := readBody(w, r, max(s.maxBody, op.Body))
 	if err != nil {
 		return err
+	}
+	if op.Values {
+		exchangeOf(r.Context()).values, r.Body = body, http.NoBody
+		return nil
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")

@@ -106,7 +106,7 @@ func (s *server) docsHTML() []byte {
 
 func docsGroups(o *huma.OpenAPI) []docsGroup {
 	var groups []docsGroup
-	for _, tag := range []string{tagSecrets, tagProjects, tagMembers, tagExclusions, tagTokens, tagRelay, tagOperations} {
+	for _, tag := range []string{tagSecrets, tagEnvs, tagProjects, tagMembers, tagExclusions, tagTokens, tagRelay, tagOperations} {
 		g := docsGroup{Tag: tag}
 		for _, item := range o.Paths {
 			for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {

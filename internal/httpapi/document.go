@@ -13,7 +13,7 @@ const description = `Octoseal keeps the secrets of GitHub repositories in step: 
 
 Times are RFC 3339 in UTC, ids are UUIDs, durations say their unit in their name. Every answer from 400 up is one envelope, whose ` + "`error.code`" + ` programs decide by. ` +
 	"Answers carry `X-Request-Id`; a UUID sent there is kept. `RateLimit-Limit`, `-Remaining` and `-Reset` (seconds until the budget is full) tell of the tighter of the caller's and the project's budget. " +
-	"Unknown fields of a body are ignored, answers may gain fields. No operation takes or gives a secret's value."
+	"Unknown fields of a body are ignored, answers may gain fields. No operation gives a secret's value, and none but those on environments takes any."
 
 // documentConfig is huma without the pages, links and formats that it would add by itself.
 func documentConfig(version string) huma.Config {
@@ -61,7 +61,7 @@ var refusalText = map[int]string{
 	http.StatusForbidden:             "AUTH_ROLE_DENIED: the role does not suffice; `error.context.requiredRole` names the one that would.",
 	http.StatusNotFound:              "PROJECT_NOT_FOUND or RESOURCE_NOT_FOUND; another's project answers so too.",
 	http.StatusConflict:              "The state of the project stands in the way.",
-	http.StatusRequestEntityTooLarge: "REQUEST_TOO_LARGE: the body has more than 1 MiB.",
+	http.StatusRequestEntityTooLarge: "REQUEST_TOO_LARGE: the body has more than 1 MiB, or 4 MiB where it holds values.",
 	http.StatusFailedDependency:      "GITHUB_SECRETS_SOURCE_UNAVAILABLE: no value is to be had; the hint says why.",
 	http.StatusTooManyRequests:       "RATE_LIMIT_USER, RATE_LIMIT_PROJECT or GITHUB_SECRETS_RATE_LIMIT_EXHAUSTED; `Retry-After` says when to come back.",
 	http.StatusInternalServerError:   "INTERNAL_UNEXPECTED: a fault of ours; the log has more under the request id.",
@@ -107,7 +107,9 @@ func (o operation) refusals() []int {
 	switch o.ID {
 	case "syncSecrets", "planSecrets":
 		list = append(list, http.StatusConflict, http.StatusFailedDependency, http.StatusBadGateway)
-	case "validateSecrets", "createProject":
+	case "applyEnvironments", "deleteEnvironment":
+		list = append(list, http.StatusConflict, http.StatusBadGateway)
+	case "validateSecrets", "createProject", "planEnvironments", "listEnvironments":
 		list = append(list, http.StatusBadGateway)
 	}
 	return list

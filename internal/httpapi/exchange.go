@@ -26,6 +26,7 @@ type exchange struct {
 	run     uuid.UUID // the run it is about, if any
 	failure *fault.Fault
 	header  http.Header // of the answer
+	values  []byte      // the body, where it holds secret values; overwritten once the answer is made
 }
 
 type exchangeKey struct{}

@@ -25,6 +25,8 @@ type operation struct {
 	Alone  store.Role // and then takes this role
 	Cost   int        // of the caller's budget; 0 means 1
 	Job    bool       // a job of a repository sends it, with a token of its own kind
+	Values bool       // the body holds secret values
+	Body   int64      // the most that the body may hold; 0 means 1 MiB
 	Good   int        // the status of success; 0 means 200, or 204 where there is nothing to say
 	Tag    string
 	Brief  string
@@ -39,6 +41,7 @@ const costly = 5
 // The tags under which the documentation groups operations.
 const (
 	tagSecrets    = "Secrets"
+	tagEnvs       = "Environments"
 	tagProjects   = "Projects"
 	tagMembers    = "Members"
 	tagExclusions = "Exclusions"
@@ -68,6 +71,17 @@ var operations = []operation{
 		Brief: "Read the audit trail", Text: "Newest first. Follow `nextCursor` until it is null."},
 	{ID: "getRun", Method: http.MethodGet, Path: "/github/secrets/sync/runs/{correlationId}", Role: store.Viewer, Tag: tagSecrets,
 		Brief: "Look at a run", Text: "The fields of a synchronisation's answer with the counts so far, and `state`. A run of another's project is not found."},
+
+	{ID: "applyEnvironments", Method: http.MethodPost, Path: environmentsPath, Role: store.Admin, Cost: costly, Values: true, Body: maxValues, Tag: tagEnvs,
+		Brief: "Give GitHub the environments that are asked for",
+		Text: "Each environment stands or falls alone: the answer is 200, and what could not be done stands in `errors`. An environment that is refused, or has a deployment under way, is left as it is. " +
+			"`created` and `updated` tell what GitHub did not have before; asking again for the same makes no write. Everything that is wrong with the request is told at once, in `error.context.problems`."},
+	{ID: "planEnvironments", Method: http.MethodPost, Path: environmentsPath + "/plan", Role: store.Developer, Values: true, Body: maxValues, Tag: tagEnvs,
+		Brief: "Say what applying environments would do", Text: "Takes the same body, looks at GitHub and decides, and writes nothing anywhere. Rules that somebody loosened have the reason `loosened`."},
+	{ID: "listEnvironments", Method: http.MethodGet, Path: environmentsPath, Role: store.Viewer, Tag: tagEnvs,
+		Brief: "List a project's environments", Text: "As GitHub shows them now, beside what was asked for when they were applied last. Of a secret nothing is shown but its name, its time and how it stands."},
+	{ID: "deleteEnvironment", Method: http.MethodDelete, Path: environmentsPath + "/{name}", Role: store.Admin, Cost: costly, Tag: tagEnvs, Good: http.StatusOK,
+		Brief: "Delete an environment", Text: "On GitHub, with its rules and variables, and from memory. One that holds secrets is deleted only with `withSecrets`; one with a deployment under way is not."},
 
 	{ID: "listProjects", Method: http.MethodGet, Path: "/projects", Role: anyone, Tag: tagProjects,
 		Brief: "List the projects you belong to", Text: "A platform admin belongs to all. Follow `nextCursor` until it is null."},

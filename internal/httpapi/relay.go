@@ -32,7 +32,7 @@ func (s *server) guardJob(w http.ResponseWriter, r *http.Request, op operation, 
 		err = fault.New(fault.TokenMissing, nil).
 			Hinting("A job claims with its OIDC token, and goes on with the session token; octoseal relay does both.")
 	default:
-		err = s.takeBody(w, r)
+		err = s.takeBody(w, r, op)
 	}
 	if err != nil {
 		s.answerFault(w, r, err)

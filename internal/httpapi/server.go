@@ -12,19 +12,24 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/relay"
+	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/syncing"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A Config is what the door stands on. Store, Service and APIHost are required; the zero
+// A Config is what the door stands on. Store, Service, Environments and APIHost are required; the zero
 // value of any other field means its default.
 type Config struct {
-	Store   *store.Store
-	Service *syncing.Service
+	Store        *store.Store
+	Service      *syncing.Service
+	Environments *environment.Service
+	// Learn is told every value that a body brings, before anything is done with it.
+	Learn func(secret.Plaintext)
 	// APIHost is the host of the GitHub that new projects are on.
 	APIHost string
 	// Ready says whether this process can do its work, beyond the store's own readiness.
@@ -102,6 +107,9 @@ func newServer(c Config) *server {
 	if c.Meters == nil {
 		c.Meters = NewMeters()
 	}
+	if c.Learn == nil {
+		c.Learn = func(secret.Plaintext) {}
+	}
 	s := &server{
 		Config: c, store: c.Store, log: c.Log, now: c.Now, maxBody: defaultMaxBody, mux: http.NewServeMux(), metrics: c.Meters,
 		known: newRoster(c.TokenCache), issuers: map[string]Gatekeeper{},
@@ -131,6 +139,10 @@ func (s *server) registerAll() {
 	register(s, "setMapping", s.setMapping)
 	register(s, "listHistory", s.listHistory)
 	register(s, "getRun", s.getRun)
+	registerWithValues(s, "applyEnvironments", s.applyEnvironments)
+	registerWithValues(s, "planEnvironments", s.planEnvironments)
+	register(s, "listEnvironments", s.listEnvironments)
+	register(s, "deleteEnvironment", s.deleteEnvironment)
 	register(s, "listProjects", s.listProjects)
 	register(s, "createProject", s.createProject)
 	register(s, "getProject", s.getProject)
@@ -224,7 +236,8 @@ func (s *server) guard(w http.ResponseWriter, r *http.Request, op operation, nex
 		err = s.users.charge(w.Header(), c.user.ID, op.Cost, s.now())
 	}
 	if err == nil {
-		err = s.takeBody(w, r)
+		err = s.takeBody(w, r, op)
+		defer func() { clear(x.values) }()
 	}
 	if err != nil {
 		if fault.Is(err, fault.TokenMissing) || fault.Is(err, fault.TokenInvalid) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/githubsim/conform"
@@ -41,6 +42,7 @@ type world struct {
 	hub     *github.Client
 	db      *store.Store
 	service *syncing.Service
+	envs    *environment.Service
 	srv     *server
 	http    *httptest.Server
 	client  *http.Client
@@ -95,6 +97,13 @@ func newWorldOn(t testing.TB, dsn string, change ...func(*Config)) *world {
 	must(t, err)
 	w.hub = hub
 	w.service = w.newService(host.Host, false)
+	w.envs = environment.New(environment.Config{
+		GitHub: hub, Store: w.db, APIHost: host.Host, Holder: "test",
+		Settings: environment.Settings{
+			Lease: store.LeaseTimes{Heartbeat: 50 * time.Millisecond, Lapse: 300 * time.Millisecond, Grace: 100 * time.Millisecond},
+			Lag:   []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond},
+		},
+	})
 	w.serve(host.Host, change...)
 	w.project = w.addProject(repo, "source:local")
 	return w
@@ -124,7 +133,7 @@ func (w *world) newService(host string, relayed bool) *syncing.Service {
 func (w *world) serve(host string, change ...func(*Config)) {
 	plenty := Rate{PerMinute: 600_000, Burst: 600_000}
 	c := Config{
-		Store: w.db, Service: w.service, APIHost: host, HookSecrets: []string{"old secret", hookSecret}, Deliver: w.deliver,
+		Store: w.db, Service: w.service, Environments: w.envs, APIHost: host, HookSecrets: []string{"old secret", hookSecret}, Deliver: w.deliver,
 		UserRate: plenty, ProjectRate: plenty, TokenCache: time.Millisecond, Version: "test",
 		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

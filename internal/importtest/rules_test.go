@@ -104,8 +104,9 @@ var clients = []string{
 	"Client", "DefaultClient", "DefaultTransport", "Transport", "NewRequest", "NewRequestWithContext", "Get", "Head", "Post", "PostForm",
 }
 
-// speakers are the rooms that may use them.
-var speakers = []string{"github", "githubsim", "githubsim/conform", "cli", "httpapi/openid", "relay"}
+// speakers are the rooms that may use them; environment asks Neon and Cloudflare whether what is
+// linked there exists.
+var speakers = []string{"github", "githubsim", "githubsim/conform", "cli", "httpapi/openid", "environment", "relay"}
 
 // bad are names for packages that say nothing about what belongs in them.
 var bad = []string{"util", "utils", "common", "helper", "helpers", "misc", "shared", "base", "lib", "types", "tools"}

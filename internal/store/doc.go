@@ -26,6 +26,10 @@
 // Before a run writes, it stores its intents; what it did is recorded in one transaction, once,
 // however often it is told.
 //
+// Environments are remembered beside the secrets of the stores: their rules as asked for, and name,
+// hash and time of what was written to them. An apply of environments is no run. It takes the same
+// lease, and its intents say themselves when they end.
+//
 // The queue lives here too, since no transaction leaves the package. StartRun stores a run and the
 // job that will do it together, Work does jobs, and a job whose replica died is put back for
 // another. A job may therefore be done twice; what must not happen twice, a run's events or its

@@ -21,7 +21,7 @@ var migrations embed.FS
 const (
 	versions      = "schema_versions" // the table in which goose notes what it did
 	seedVersion   = 2
-	schemaVersion = 3 // the newest that this program knows
+	schemaVersion = 4 // the newest that this program knows
 	migrationLock = 0x6f63746f7365616c
 )
 

@@ -183,7 +183,7 @@ func (s *Store) Archive(ctx context.Context, now time.Time, id uuid.UUID) error 
 			return err
 		}
 		for _, table := range []string{
-			"secret_mappings", "github_environment_configs", "environments", "secret_exclusion_patterns",
+			"secret_mappings", "github_environment_configs", "environments", "environment_intents", "secret_exclusion_patterns",
 			"github_api_quotas", "scope_lists", "idempotency_keys", "relay_sessions", "relay_dispatches", "run_leases", "api_tokens", "project_members",
 		} {
 			if _, err := exec(ctx, tx, "DELETE FROM "+table+" WHERE project_id = $1", id); err != nil {

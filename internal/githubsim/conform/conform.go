@@ -1,6 +1,7 @@
 // Package conform serves a simulated GitHub to tests and holds every answer it gives
-// against GitHub's own OpenAPI description. A simulator that drifts from the service makes
-// every other test worthless, so all tests that talk to one go through here.
+// against GitHub's own OpenAPI description, and every body it accepts. A simulator that drifts
+// from the service makes every other test worthless, so all tests that talk to one go through
+// here. What GitHub does beyond its description is written down in one place (beyond).
 //
 // The description is the file github-openapi.json that stands beside the project's
 // repository, or the one that OCTOSEAL_GITHUB_OPENAPI names. Where there is none, answers
@@ -13,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,7 +64,12 @@ func Handler(t testing.TB, gh *githubsim.GitHub) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen := &recorder{ResponseWriter: w}
-		gh.ServeHTTP(seen, r)
+		heard := r.WithContext(r.Context())
+		heard.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(r.Body, &seen.sent), r.Body}
+		gh.ServeHTTP(seen, heard)
 		if seen.status == 0 {
 			return // the connection was dropped on purpose
 		}
@@ -76,6 +83,7 @@ func Handler(t testing.TB, gh *githubsim.GitHub) http.Handler {
 type recorder struct {
 	http.ResponseWriter
 	status int
+	sent   bytes.Buffer // the request's body
 	body   bytes.Buffer
 }
 
@@ -108,6 +116,7 @@ var load = sync.OnceValues(func() (*description, error) {
 		return nil, err
 	}
 	document.Servers = nil // the simulator answers under any host
+	beyond(document)
 	router, err := gorillamux.NewRouter(document)
 	if err != nil {
 		return nil, err
@@ -160,10 +169,35 @@ func (d *description) check(gh *githubsim.GitHub, r *http.Request, seen *recorde
 	if gh.Prefix() == "" && seen.Header().Get("Date") == "" {
 		return fmt.Errorf("no Date")
 	}
-	if input, known := d.input(gh, r, seen); known {
-		return openapi3filter.ValidateResponse(context.Background(), input)
+	input, known := d.input(gh, r, seen)
+	if !known {
+		return d.checkError(seen)
 	}
-	return d.checkError(seen)
+	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
+		return err
+	}
+	if err := checkSent(input.RequestValidationInput, seen); err != nil {
+		return fmt.Errorf("accepts a body that GitHub's description refuses: %w", err)
+	}
+	return nil
+}
+
+// checkSent holds a body that was accepted against the description. The refused ones are the
+// simulator's own to judge.
+func checkSent(input *openapi3filter.RequestValidationInput, seen *recorder) error {
+	wanted := input.Route.Operation.RequestBody
+	if wanted == nil || seen.status >= 300 {
+		return nil
+	}
+	input.Options = &openapi3filter.Options{MultiError: true}
+	input.Options.WithCustomSchemaErrorFunc(brief)
+	input.Request.Header.Set("Content-Type", "application/json") // GitHub reads all bodies so
+	input.Request.Body = io.NopCloser(bytes.NewReader(seen.sent.Bytes()))
+	err := openapi3filter.ValidateRequestBody(context.Background(), input, wanted.Value)
+	if wrong := (*openapi3filter.RequestError)(nil); errors.As(err, &wrong) && wrong.Err != nil {
+		return wrong.Err // without what was sent
+	}
+	return err
 }
 
 // excused tells whether an answer is one that the description is known to be wrong about.

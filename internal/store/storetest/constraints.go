@@ -189,6 +189,14 @@ func (w *world) modelTables(mapping string, run uuid.UUID) []table {
 		also: []row{{"kind": "preview", "name": "pr-7", "github_environment_id": nil}},
 		refused: join(each("kind", "", "other"), each("sync_status", "", "conflict"), each("project_id", uuid.New()), each("name", "", "prod"),
 			[]row{{"kind": "preview", "name": "pr-7"}}),
+	}, {
+		name: "environment_intents",
+		good: row{
+			"project_id": w.project.ID, "scope": "environment:production", "secret_name": "TOKEN", "intent_at": w.now, "intent_until": w.now.Add(time.Minute),
+		},
+		also: join(each("scope", "environment:dev", "environment:staging"), each("intent_until", w.now)),
+		refused: join(each("scope", "", "actions", "environment:", "environment:Dev", "environment:preview"), each("secret_name", badNames...),
+			each("intent_until", w.now.Add(-time.Second)), each("project_id", uuid.New())),
 	}}
 }
 
