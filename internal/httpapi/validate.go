@@ -61,10 +61,7 @@ type validateOutput struct{ Body ValidateResponse }
 func (s *server) validate(ctx context.Context, a access, in *validateInput) (*validateOutput, error) {
 	req := syncing.ValidateRequest{Actor: a.user.ID, Strict: in.Body.Strict}
 	var err error
-	if req.Required, err = namesOf(in.Body.RequiredSecrets); err != nil {
-		return nil, err
-	}
-	if req.Scopes, err = scopesOf(in.Body.TargetScopes); err != nil {
+	if req.Required, req.Scopes, err = selectionOf(in.Body.RequiredSecrets, in.Body.TargetScopes); err != nil {
 		return nil, err
 	}
 	found, err := s.Service.Bind(a.project).Validate(ctx, req)
