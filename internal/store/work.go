@@ -88,7 +88,7 @@ const (
 // to start. So is a job of this replica that it no longer works on: the word of its end was lost.
 func (s *Store) Work(ctx context.Context, cfg WorkConfig) error {
 	if s.queue == nil {
-		return fault.Invalid("%s was opened without its queue", s.name)
+		return s.noQueue()
 	}
 	cfg = cfg.orDefaults()
 	p := &pool{WorkConfig: cfg, store: s, ctx: ctx, atWork: map[int64]time.Time{}}
