@@ -100,8 +100,10 @@ func (st *stage) ask(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return err
 		}
-		if err := rest(ctx, 20*time.Millisecond); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

@@ -77,34 +77,9 @@ func (a *app) hint(format string, args ...any) {
 	a.screen.err.println(a.screen.err.strong("hint:"), text)
 }
 
-// An envelope is how the API answers an error, and so do we with --json.
-type envelope struct {
-	Error struct {
-		Code        fault.Code        `json:"code"`
-		Message     string            `json:"message"`
-		Severity    fault.Severity    `json:"severity"`
-		RetryPolicy fault.RetryPolicy `json:"retryPolicy"`
-		RequestID   string            `json:"requestId"`
-		Timestamp   time.Time         `json:"timestamp"`
-		Context     fault.Context     `json:"context"`
-		Hint        string            `json:"hint"`
-		CauseChain  []string          `json:"causeChain"`
-	} `json:"error"`
-}
-
+// complainJSON says the causes too: there is no server's log to look them up in.
 func (a *app) complainJSON(f *fault.Fault) {
-	var e envelope
-	k := f.Kind()
-	e.Error.Code, e.Error.Message, e.Error.Hint = f.Code, f.Message, f.Hint
-	e.Error.Severity, e.Error.RetryPolicy = k.Severity, k.Retry
-	e.Error.RequestID, e.Error.Timestamp = a.request.String(), time.Now().UTC().Truncate(time.Millisecond)
-	e.Error.Context, e.Error.CauseChain = f.Context, []string{}
-	if e.Error.Context == nil {
-		e.Error.Context = fault.Context{}
-	}
-	for cause := errors.Unwrap(f); cause != nil; cause = errors.Unwrap(cause) {
-		e.Error.CauseChain = append(e.Error.CauseChain, a.redact.String(cause.Error()))
-	}
+	e := f.Envelop(a.request, time.Now().Truncate(time.Millisecond), func(err error) string { return a.redact.String(err.Error()) })
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // a context holds strings, numbers and lists of them

@@ -123,20 +123,12 @@ func (r *remote) away(ctx context.Context, err error) error {
 
 // refused reads the envelope.
 func (r *remote) refused(res *http.Response, raw []byte) error {
-	var e struct {
-		Error struct {
-			Code    fault.Code    `json:"code"`
-			Message string        `json:"message"`
-			Hint    string        `json:"hint"`
-			Context fault.Context `json:"context"`
-		} `json:"error"`
+	var e fault.Envelope
+	err := json.Unmarshal(raw, &e)
+	if f := e.Fault(); err == nil && f != nil {
+		return f
 	}
-	if err := json.Unmarshal(raw, &e); err != nil || e.Error.Code == "" {
-		return r.stranger(res.StatusCode, err)
-	}
-	f := fault.New(e.Error.Code, e.Error.Context)
-	f.Message, f.Hint = e.Error.Message, e.Error.Hint
-	return f
+	return r.stranger(res.StatusCode, err)
 }
 
 // stranger is the fault of an answer that is none of ours.

@@ -57,13 +57,8 @@ func (r *remote) plan(ctx context.Context, sel selection, exitCode bool) error {
 // An answeredRun is a run as the API tells of it.
 type answeredRun struct {
 	syncing.Result
-	State   string `json:"state"`
-	Failure *struct {
-		Code    fault.Code    `json:"code"`
-		Message string        `json:"message"`
-		Hint    string        `json:"hint"`
-		Context fault.Context `json:"context"`
-	} `json:"error"`
+	fault.Envelope        // why it failed as a whole, if it did
+	State          string `json:"state"`
 }
 
 // runLook is how often a run is asked about that outlasts the server's wait.
@@ -78,18 +73,19 @@ func (r *remote) sync(ctx context.Context, sel selection) error {
 	status, err := r.ask(ctx, http.MethodPost, "/github/secrets/sync", o, &run)
 	for err == nil && (status == http.StatusAccepted || !run.over()) {
 		r.app.screen.talk("run %s goes on: synced %d so far", run.CorrelationID, run.SyncedCount)
-		if err = rest(ctx, runLook); err == nil {
-			id := run.CorrelationID
-			run = answeredRun{}
-			status, err = r.ask(ctx, http.MethodGet, "/github/secrets/sync/runs/"+id.String(), nil, &run)
+		select {
+		case <-ctx.Done(): // the person goes away, and the run goes on without them
+			return context.Cause(ctx)
+		case <-time.After(runLook):
 		}
+		id := run.CorrelationID
+		run = answeredRun{}
+		status, err = r.ask(ctx, http.MethodGet, "/github/secrets/sync/runs/"+id.String(), nil, &run)
 	}
 	if err != nil {
 		return err
 	}
-	if run.Failure != nil {
-		f := fault.New(run.Failure.Code, run.Failure.Context)
-		f.Message, f.Hint = run.Failure.Message, run.Failure.Hint
+	if f := run.Fault(); f != nil {
 		return f
 	}
 	if run.Actions == nil { // a server keeps none of a run that had nothing to do
@@ -100,18 +96,6 @@ func (r *remote) sync(ctx context.Context, sel selection) error {
 
 func (a answeredRun) over() bool {
 	return a.State == "succeeded" || a.State == "partial" || a.State == "failed"
-}
-
-// rest waits, unless the person goes away: the run goes on without them.
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }
 
 func (r *remote) validate(ctx context.Context, req syncing.ValidateRequest) error {

@@ -32,7 +32,7 @@ var shapes = map[string]string{
 		"nextScheduledSyncAt":"time?","quotaRemaining":{"core":"count","secrets":"count"}}`,
 	"test": `{"results":[{"name":"string","excluded":"bool","pattern":"string","reason":"string"}]}`,
 	"error": `{"error":{"code":"code","message":"string","severity":"info|warn|error|critical","retryPolicy":"none|safe|idempotent",
-		"requestId":"uuid","timestamp":"time","context":{},"hint":"string","causeChain":["string"]}}`,
+		"requestId":"uuid","timestamp":"time","context":{},"hint":"string","causeChain":[{"code":"code","message":"string"}]}}`,
 }
 
 // shape checks the form of a JSON document: shape sync stdout.

@@ -10,33 +10,13 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 )
 
 // An Envelope is every answer from 400 up.
 type Envelope struct {
-	Problem Problem `json:"error"`
-	status  int
-}
-
-// A Problem is what went wrong, for people and for programs.
-type Problem struct {
-	Code        fault.Code        `json:"code" doc:"One of the codes in the table of errors; programs decide by it."`
-	Message     string            `json:"message" doc:"What is wrong, in a sentence."`
-	Severity    fault.Severity    `json:"severity" enum:"info,warn,error,critical" doc:"How loudly it is to be reported."`
-	RetryPolicy fault.RetryPolicy `json:"retryPolicy" enum:"none,safe,idempotent" doc:"Whether the same request may be sent again: not at all, always, or because doing it twice is doing it once."`
-	RequestID   uuid.UUID         `json:"requestId" format:"uuid" doc:"Also in the header X-Request-Id and in the server's log."`
-	Timestamp   time.Time         `json:"timestamp" doc:"RFC 3339, UTC."`
-	Context     map[string]any    `json:"context" doc:"Which thing it is about; its keys depend on the code."`
-	Hint        string            `json:"hint" doc:"What to do next; may be empty."`
-	CauseChain  []Cause           `json:"causeChain" nullable:"false" doc:"What led to it, the nearest cause first; may be empty."`
-}
-
-// A Cause is a fault behind a fault. Other errors behind it, a driver's say, are for the log alone.
-type Cause struct {
-	Code    fault.Code `json:"code"`
-	Message string     `json:"message"`
+	fault.Envelope
+	status int
 }
 
 // GetStatus is the status to answer with.
@@ -46,27 +26,13 @@ func (e *Envelope) Error() string { return e.Problem.Message }
 
 // envelop puts a fault into the envelope of the exchange.
 func envelop(x *exchange, now time.Time, f *fault.Fault) *Envelope {
-	kind := f.Kind()
-	e := &Envelope{status: kind.Status, Problem: Problem{
-		Code: f.Code, Message: f.Message, Severity: kind.Severity, RetryPolicy: kind.Retry,
-		RequestID: x.id, Timestamp: now.UTC(), Context: f.Context, Hint: f.Hint, CauseChain: causes(f),
-	}}
+	e := &Envelope{Envelope: f.Envelop(x.id, now, nil), status: f.Kind().Status}
 	if e.status < http.StatusBadRequest {
 		// Codes of a secret's fate have no status of their own; as the end of a request they are
 		// a state of the project that stands in the way.
 		e.status = http.StatusConflict
 	}
 	return e
-}
-
-func causes(f *fault.Fault) []Cause {
-	chain := []Cause{}
-	for err := errors.Unwrap(f); err != nil; err = errors.Unwrap(err) {
-		if behind, ok := err.(*fault.Fault); ok { //nolint:errorlint // each link is looked at by itself
-			chain = append(chain, Cause{Code: behind.Code, Message: behind.Message})
-		}
-	}
-	return chain
 }
 
 // fail notes why the exchange ends, and returns the fault that its answer is made from.

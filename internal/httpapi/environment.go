@@ -62,7 +62,7 @@ type EnvironmentsResponse struct {
 	CorrelationID uuid.UUID            `json:"correlationId" format:"uuid" doc:"Of the events in the history."`
 	DurationMs    int64                `json:"durationMs" minimum:"0" doc:"Milliseconds."`
 	Notices       []Notice             `json:"notices" nullable:"false" doc:"Among them the environments that existed already."`
-	Summary       Summary              `json:"summary"`
+	Summary       plan.Summary         `json:"summary"`
 	Actions       []EnvironmentOutcome `json:"actions" nullable:"false" doc:"What was decided, and how each ended."`
 }
 
@@ -135,7 +135,7 @@ func cutShort(why string) *fault.Fault {
 type EnvironmentsPlan struct {
 	CorrelationID uuid.UUID           `json:"correlationId" format:"uuid"`
 	Actions       []EnvironmentAction `json:"actions" nullable:"false"`
-	Summary       Summary             `json:"summary"`
+	Summary       plan.Summary        `json:"summary"`
 	Cost          EnvironmentsCost    `json:"cost"`
 	Errors        []EnvironmentError  `json:"errors" nullable:"false" doc:"What applying would answer without trying."`
 	Notices       []Notice            `json:"notices" nullable:"false"`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/store"
 )
 
@@ -28,11 +29,11 @@ type RunResponse struct {
 	FinishedAt *time.Time     `json:"finishedAt"`
 	TotalCount int            `json:"totalCount" minimum:"0" doc:"Secrets selected."`
 
-	Notices         []Notice     `json:"notices" nullable:"false"`
-	Summary         *Summary     `json:"summary,omitempty"`
-	Actions         []DoneAction `json:"actions,omitempty" nullable:"false" doc:"What the run decided, and how each ended."`
-	WithheldDeletes int          `json:"withheldDeletes,omitempty" doc:"Deletions that would need allowDeletes."`
-	Failure         *RunFailure  `json:"error,omitempty" doc:"Why a run failed as a whole; of one that is waiting, what it seems to wait for in vain: its job may still come until context.claimableUntil."`
+	Notices         []Notice      `json:"notices" nullable:"false"`
+	Summary         *plan.Summary `json:"summary,omitempty"`
+	Actions         []DoneAction  `json:"actions,omitempty" nullable:"false" doc:"What the run decided, and how each ended."`
+	WithheldDeletes int           `json:"withheldDeletes,omitempty" doc:"Deletions that would need allowDeletes."`
+	Failure         *RunFailure   `json:"error,omitempty" doc:"Why a run failed as a whole; of one that is waiting, what it seems to wait for in vain: its job may still come until context.claimableUntil."`
 }
 
 // A SecretError is one secret in one scope that is not in step.
@@ -51,18 +52,6 @@ type Notice struct {
 	SecretName string         `json:"secretName,omitempty"`
 	Scope      string         `json:"scope,omitempty"`
 	Context    map[string]any `json:"context"`
-}
-
-// A Summary counts actions by verb; an action is one secret in one scope.
-type Summary struct {
-	Create   int `json:"create"`
-	Update   int `json:"update"`
-	Delete   int `json:"delete"`
-	Skip     int `json:"skip"`
-	Leave    int `json:"leave"`
-	Forget   int `json:"forget"`
-	Conflict int `json:"conflict"`
-	Error    int `json:"error"`
 }
 
 // An Action is what a run decided about one secret in one scope.

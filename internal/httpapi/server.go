@@ -261,7 +261,7 @@ var speakOnce sync.Once
 func speakEnvelope() {
 	speakOnce.Do(func() {
 		huma.NewError = func(status int, message string, _ ...error) huma.StatusError {
-			return &Envelope{status: status, Problem: Problem{Message: message}}
+			return &Envelope{Envelope: fault.Envelope{Problem: fault.Problem{Message: message}}, status: status}
 		}
 		huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 			if ctx != nil {

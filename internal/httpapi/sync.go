@@ -27,11 +27,18 @@ type SyncRequest struct {
 func (r SyncRequest) order() (syncing.Order, error) {
 	o := syncing.Order{Force: r.Force, Adopt: r.Adopt, AllowDeletes: r.AllowDeletes}
 	var err error
-	if o.Names, err = namesOf(r.SecretNames); err != nil {
-		return o, err
-	}
-	o.Scopes, err = scopesOf(r.TargetScopes)
+	o.Names, o.Scopes, err = selectionOf(r.SecretNames, r.TargetScopes)
 	return o, err
+}
+
+// selectionOf reads the names and scopes that a request is limited to.
+func selectionOf(names, scopes []string) ([]secret.Name, []secret.Scope, error) {
+	selected, err := namesOf(names)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := scopesOf(scopes)
+	return selected, in, err
 }
 
 func namesOf(texts []string) ([]secret.Name, error) {
@@ -137,14 +144,14 @@ func prefersAsync(header string) bool {
 
 // A PlanResponse says what a synchronisation would do.
 type PlanResponse struct {
-	CorrelationID   uuid.UUID `json:"correlationId" format:"uuid"`
-	Actions         []Action  `json:"actions" nullable:"false"`
-	Summary         Summary   `json:"summary"`
-	Cost            Cost      `json:"cost"`
-	Notices         []Notice  `json:"notices" nullable:"false"`
-	DeletesWithheld bool      `json:"deletesWithheld" doc:"The deletions need allowDeletes, at least summary.delete."`
-	FirstRun        bool      `json:"firstRun" doc:"Nothing is remembered of the repository yet."`
-	Empty           bool      `json:"empty" doc:"Nothing is left to do."`
+	CorrelationID   uuid.UUID    `json:"correlationId" format:"uuid"`
+	Actions         []Action     `json:"actions" nullable:"false"`
+	Summary         plan.Summary `json:"summary"`
+	Cost            Cost         `json:"cost"`
+	Notices         []Notice     `json:"notices" nullable:"false"`
+	DeletesWithheld bool         `json:"deletesWithheld" doc:"The deletions need allowDeletes, at least summary.delete."`
+	FirstRun        bool         `json:"firstRun" doc:"Nothing is remembered of the repository yet."`
+	Empty           bool         `json:"empty" doc:"Nothing is left to do."`
 }
 
 // A Cost is what applying a plan takes.

@@ -91,10 +91,7 @@ type look func(context.Context) (any, error)
 func (s *server) looksOf(a access, r ValidateRequest) ([]look, error) {
 	req := syncing.ValidateRequest{Actor: a.user.ID, Strict: r.Strict}
 	var err error
-	if req.Required, err = namesOf(r.RequiredSecrets); err != nil {
-		return nil, err
-	}
-	if req.Scopes, err = scopesOf(r.TargetScopes); err != nil {
+	if req.Required, req.Scopes, err = selectionOf(r.RequiredSecrets, r.TargetScopes); err != nil {
 		return nil, err
 	}
 	in := environment.ValidateRequest{Project: a.project, Actor: a.user.ID, Required: req.Required, Strict: r.Strict}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/environment"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/githubsim/conform"
@@ -275,7 +276,7 @@ func (r reply) into(status int, v any) {
 }
 
 // refused holds that the answer is the envelope, whole, with that status and code.
-func (r reply) refused(status int, code string) Problem {
+func (r reply) refused(status int, code string) fault.Problem {
 	r.t.Helper()
 	p := r.envelope()
 	if r.status != status || string(p.Code) != code {
@@ -288,7 +289,7 @@ func (r reply) refused(status int, code string) Problem {
 var unfilled = regexp.MustCompile(`\{[a-z]\w*\}`)
 
 // envelope holds that the answer is the envelope with every field of it.
-func (r reply) envelope() Problem {
+func (r reply) envelope() fault.Problem {
 	r.t.Helper()
 	var fields struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -301,7 +302,7 @@ func (r reply) envelope() Problem {
 			r.t.Fatalf("status %d, the envelope has no %s: %s", r.status, field, r.body)
 		}
 	}
-	var e Envelope
+	var e fault.Envelope
 	if err := json.Unmarshal(r.body, &e); err != nil {
 		r.t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (j *Jobs) sync(ctx context.Context, job store.Job) error {
 	}
 	bound, err := j.Service.For(ctx, job.Project)
 	if fault.Is(err, fault.ProjectNotFound) {
-		return nil // archived since; nobody can ask for the run any more
+		return nil // archived since, which ended the run
 	}
 	if err != nil {
 		return err

@@ -64,6 +64,7 @@ func TestClassify(t *testing.T) {
 		{postgres("28P01"), troubleUnavailable},
 		{postgres("57014"), troubleOther},
 		{postgres("42601"), troubleOther},
+		{postgres("42P01"), troubleUnavailable},
 		{&net.OpError{Op: "dial", Err: errors.New("refused")}, troubleUnavailable},
 		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), troubleUnavailable},
 		{ErrLeaseLost, troubleOther},

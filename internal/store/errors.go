@@ -122,7 +122,8 @@ func classifySQLite(code int) trouble {
 	switch code & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT:
 		return troubleRefused
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT,
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, // our statements fit our tables: these are others
+		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT,
 		sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH,
 		sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS:
 		return troubleUnavailable
@@ -138,7 +139,8 @@ func classifyPostgres(code string) trouble {
 		return troubleDangling
 	case "40001", "40P01":
 		return troubleAgain
-	case "25006": // read-only: the primary became a standby
+	case "25006", // read-only: the primary became a standby
+		"42P01", "42703": // a table or column is missing
 		return troubleUnavailable
 	}
 	switch {
@@ -195,6 +197,9 @@ func whySQLite(code int) (why, hint string) {
 	switch code & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return "the disk is full", "Make room, " + elsewhere + "; what was recorded is whole."
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA:
+		return "its tables are not those that this program made",
+			"Restore the file from a copy, or move it away: without it the next run treats every copy as unmanaged and asks before writing."
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return "the file is damaged or not an SQLite database",
 			"Restore it from a copy, or move it away: without it the next run treats every copy as unmanaged and asks before writing."
@@ -216,6 +221,8 @@ func whyPostgres(code string) (why, hint string) {
 		return "the server's disk is full", "Make room on the server; what was recorded is whole."
 	case code == "53300":
 		return "the server has no connection left", "Raise max_connections there, or lower the number of connections here."
+	case strings.HasPrefix(code, "42"):
+		return "its tables are not those that this program made", "Restore the database from a copy; octoseal migrate makes those of an empty one."
 	case code == "25006":
 		return "the server takes no writes", "Point the database's URL at the primary."
 	case strings.HasPrefix(code, "40"):

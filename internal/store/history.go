@@ -95,13 +95,16 @@ func cursorAfter(e eventRow) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", e.CreatedAt.UnixMicro(), e.Seq))
 }
 
+// latest is the end of the years that both engines keep.
+var latest = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC).UnixMicro()
+
 func parseCursor(cursor string) (at time.Time, seq int64, err error) {
 	var micros int64
 	plain, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {
 		_, err = fmt.Sscanf(string(plain), "%d.%d", &micros, &seq)
 	}
-	if err != nil {
+	if err != nil || micros < 0 || micros > latest {
 		return time.Time{}, 0, fault.Invalid("the cursor is not one that a page of events gave out").
 			Hinting("Leave it out to begin with the newest events.")
 	}

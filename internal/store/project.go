@@ -176,7 +176,7 @@ func (s *Store) lockProject(ctx context.Context, tx *sql.Tx, id uuid.UUID) error
 
 // Archive deletes a project: what is remembered of its secrets, its rules, lists, quotas, members,
 // tokens and sessions go at once. The row stays for its events, and goes when the last of them is
-// purged. A run at work loses its lease.
+// purged. A run at work loses its lease, and no run that has not ended goes on.
 func (s *Store) Archive(ctx context.Context, now time.Time, id uuid.UUID) error {
 	return s.write(ctx, "archive project "+id.String(), func(tx *sql.Tx) error {
 		if err := s.lockProject(ctx, tx, id); err != nil {
@@ -189,6 +189,11 @@ func (s *Store) Archive(ctx context.Context, now time.Time, id uuid.UUID) error 
 			if _, err := exec(ctx, tx, "DELETE FROM "+table+" WHERE project_id = $1", id); err != nil {
 				return err
 			}
+		}
+		if _, err := exec(ctx, tx, `UPDATE sync_runs SET state = $2, finished_at = $3, updated_at = $3, error_code = $4, error_message = $5
+			WHERE project_id = $1 AND state NOT IN ('succeeded', 'partial', 'failed')`,
+			id, RunFailed, now, fault.ProjectNotFound, "the project was removed before the run had ended"); err != nil {
+			return err
 		}
 		_, err := exec(ctx, tx, "UPDATE projects SET archived_at = $2, updated_at = $2 WHERE id = $1", id, now)
 		return err

@@ -143,6 +143,9 @@ const waiting = "state IN ('available', 'pending', 'retryable', 'scheduled')"
 
 // Enqueue adds a job, unless one of its kind and key waits already. Its time counts from now.
 func (s *Store) Enqueue(ctx context.Context, now time.Time, j Job) error {
+	if s.queue == nil {
+		return s.noQueue()
+	}
 	return s.write(ctx, "job "+j.Kind, func(tx *sql.Tx) error {
 		if j.Key != "" {
 			if s.postgres() {
@@ -162,6 +165,9 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, j Job) error {
 		return s.add(ctx, tx, jobArgs{kind: j.Kind, Project: j.Project, Key: clean(j.Key), Args: j.Args}, opts)
 	})
 }
+
+// noQueue is the fault of asking for work where the queue was not opened.
+func (s *Store) noQueue() error { return fault.Invalid("%s was opened without its queue", s.name) }
 
 func (s *Store) add(ctx context.Context, tx *sql.Tx, a jobArgs, opts river.InsertOpts) error {
 	_, err := s.queue.InsertTx(ctx, tx, a, &opts)

@@ -14,8 +14,9 @@ import (
 // would gain nothing, since one of them writes at a time, and the lock tells what heartbeats tell only
 // after their lapse: whoever gets it knows that every other process that worked here is dead.
 type claim struct {
-	mu   sync.Mutex
-	lock *fileLock
+	mu      sync.Mutex
+	lock    *fileLock
+	workers int // calls of Work that count on it
 }
 
 // stake takes the claim, unless this store has it. What dead processes left is cleared away then: their
@@ -66,10 +67,14 @@ func (s *Store) clearAway(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// waitForStake takes the claim as soon as another process lets go of it: one that is being replaced
-// takes its grace to end. One that does not end is refused, since two would each do the other's work.
+// waitForStake takes the claim for a call of Work, as soon as another process lets go of it: one that is
+// being replaced takes its grace to end. One that does not end is not joined: each would take the
+// other for dead.
 func (p *pool) waitForStake(ctx context.Context) error {
 	const between = 50 * time.Millisecond
+	p.store.sole.mu.Lock()
+	p.store.sole.workers++
+	p.store.sole.mu.Unlock()
 	told := false
 	for deadline := time.Now().Add(p.Grace + closing); ; {
 		err := p.store.stake(ctx, p.Now())
@@ -87,9 +92,20 @@ func (p *pool) waitForStake(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(between):
 		}
+	}
+}
+
+// endOfWork gives the claim back when no call of Work counts on it any more.
+func (s *Store) endOfWork() {
+	s.sole.mu.Lock()
+	s.sole.workers--
+	last := s.sole.workers == 0
+	s.sole.mu.Unlock()
+	if last {
+		s.unstake()
 	}
 }
 

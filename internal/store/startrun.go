@@ -4,10 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/audit"
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/riverqueue/river"
 )
 
@@ -43,6 +46,9 @@ type idempotencyRow struct {
 //
 // The run's ID is made unless given; its state, options and times are set here.
 func (s *Store) StartRun(ctx context.Context, now time.Time, r Run, o StartOptions) (run Run, joined bool, err error) {
+	if s.queue == nil {
+		return Run{}, false, s.noQueue()
+	}
 	if !hexHash.MatchString(o.OptionsHash) {
 		return Run{}, false, fault.Invalid("a run is started with the hash of its options, in 64 hex characters")
 	}
@@ -138,11 +144,62 @@ func (s *Store) RunProgress(ctx context.Context, now time.Time, runID uuid.UUID,
 	})
 }
 
-// giveUp ends a run whose job will not be tried again.
+// giveUp ends a run whose job will not be tried again, and tells of it in the trail: a run that nobody
+// finishes is one that happened all the same.
 func (s *Store) giveUp(ctx context.Context, now time.Time, runID uuid.UUID, why string) error {
+	now = stamp(now)
 	return s.write(ctx, "end of run "+runID.String(), func(tx *sql.Tx) error {
-		_, err := exec(ctx, tx, `UPDATE sync_runs SET state = $2, finished_at = $3, updated_at = $3, error_code = $4, error_message = $5
-			WHERE id = $1 AND finished_at IS NULL`, runID, RunFailed, now, fault.Unexpected, why)
+		run, found, err := one[Run](ctx, tx, selectRun+"WHERE r.id = $1", runID)
+		if err != nil || !found {
+			return err
+		}
+		if err := s.lockProject(ctx, tx, run.Project); fault.Is(err, fault.ProjectNotFound) {
+			return nil // archived, which ended its runs
+		} else if err != nil {
+			return err
+		}
+		n, err := exec(ctx, tx, `UPDATE sync_runs SET state = $2, finished_at = $3, updated_at = $3, error_code = $4, error_message = $5
+			WHERE id = $1 AND state NOT IN ('succeeded', 'partial', 'failed')`, runID, RunFailed, now, fault.Unexpected, why)
+		if err != nil || n == 0 {
+			return err
+		}
+		head, err := headOf(ctx, tx, run.Project)
+		if err != nil {
+			return err
+		}
+		scopes, err := scopesOf(ctx, tx, run.Project)
+		if err != nil {
+			return err
+		}
+		_, err = appendEvents(ctx, tx, now, head.head(), Outcome{
+			Project: run.Project, Actor: run.Actor, Run: run, Events: []audit.Event{givenUp(run, now, scopes, why)},
+		})
 		return err
 	})
+}
+
+// givenUp is the event of a run that came to no end by itself.
+func givenUp(run Run, now time.Time, scopes []secret.Scope, why string) audit.Event {
+	failed := make(map[secret.Scope]bool, len(scopes))
+	for _, scope := range scopes {
+		failed[scope] = true
+	}
+	e := audit.Event{Operation: audit.SyncAll, Metadata: map[string]any{"trigger": run.Trigger, "writes": run.Writes}}.Outcome(scopes, failed, why)
+	e.DurationMs = max(0, now.Sub(run.StartedAt).Milliseconds())
+	return e
+}
+
+// scopesOf are the scopes that a project's secrets belong in; of one without any, those that a first
+// run would write.
+func scopesOf(ctx context.Context, tx *sql.Tx, projectID uuid.UUID) ([]secret.Scope, error) {
+	mappings, err := mappingsOf(ctx, tx, projectID)
+	scopes := []secret.Scope{secret.Actions, secret.Codespaces, secret.Dependabot}
+	if len(mappings) > 0 {
+		scopes = nil
+	}
+	for _, m := range mappings {
+		scopes = append(scopes, m.TargetScopes...)
+	}
+	slices.SortFunc(scopes, secret.Scope.Compare)
+	return slices.Compact(scopes), err
 }

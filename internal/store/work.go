@@ -88,12 +88,13 @@ const (
 // to start. So is a job of this replica that it no longer works on: the word of its end was lost.
 func (s *Store) Work(ctx context.Context, cfg WorkConfig) error {
 	if s.queue == nil {
-		return fault.Invalid("%s was opened without its queue", s.name)
+		return s.noQueue()
 	}
 	cfg = cfg.orDefaults()
 	p := &pool{WorkConfig: cfg, store: s, ctx: ctx, atWork: map[int64]time.Time{}}
-	if err := p.waitForStake(ctx); err != nil || ctx.Err() != nil {
-		return err
+	defer s.endOfWork()
+	if err := p.waitForStake(ctx); err != nil {
+		return unlessEnded(ctx, err)
 	}
 	driver, release, err := s.listeningDriver()
 	if err != nil {
@@ -105,10 +106,10 @@ func (s *Store) Work(ctx context.Context, cfg WorkConfig) error {
 		return fault.Invalid("the queue's workers: %s", err).Because(err)
 	}
 	if err := s.beat(ctx, cfg.Now(), cfg.Replica, cfg.Host); err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	if err := client.Start(ctx); err != nil {
-		return s.explain(ctx, "start of the queue", err)
+		return unlessEnded(ctx, s.explain(ctx, "start of the queue", err))
 	}
 	p.keepAlive(ctx)
 	select {
@@ -117,6 +118,14 @@ func (s *Store) Work(ctx context.Context, cfg WorkConfig) error {
 		s.log.Warn("the queue did not stop in time; what it left will be done again", "replica", cfg.Replica)
 	}
 	return s.leave(cfg.Replica)
+}
+
+// unlessEnded drops an error that came of being told to stop.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // listeningDriver hears of new jobs at once: on PostgreSQL through a connection of its own, beside

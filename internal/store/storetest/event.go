@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,6 +86,18 @@ func events(w *world) {
 	}
 	_, _, err := w.store.Events(w.ctx, store.Filter{Project: w.project.ID, Before: "nonsense"})
 	w.same("a bad cursor", fault.Is(err, fault.RequestInvalid), true)
+	for _, forged := range []string{"9223372036854775807.1", "-9223372036854775808.1", "-1.1", "253402300800000000.1", "1.9223372036854775808"} {
+		_, _, err := w.store.Events(w.ctx, store.Filter{Project: w.project.ID, Before: base64.RawURLEncoding.EncodeToString([]byte(forged))})
+		w.same("the forged cursor "+forged, fault.Is(err, fault.RequestInvalid), true)
+	}
+	for _, edge := range []string{"0.0", "253402300799999999.9223372036854775807", "0.-9223372036854775808"} {
+		_, _, err := w.store.Events(w.ctx, store.Filter{Project: w.project.ID, Before: base64.RawURLEncoding.EncodeToString([]byte(edge))})
+		w.check(err)
+	}
+	for _, at := range []time.Time{time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+		_, _, err := w.store.Events(w.ctx, store.Filter{Project: w.project.ID, From: at, To: at})
+		w.check(err)
+	}
 }
 
 // page reads all pages that a filter has.

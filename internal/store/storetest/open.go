@@ -105,3 +105,20 @@ func readOnly(w *world) {
 	_, err = s.EnsureProject(w.ctx, w.now, store.Project{APIHost: "h", Owner: "o", Repo: "r", RepositoryID: 1})
 	w.same("writing", err != nil, true)
 }
+
+// missingTables is a database that somebody damaged while it was open: it cannot be used, which is no
+// fault of whoever asked.
+func missingTables(w *world) {
+	cascade := ""
+	if w.onPostgres() {
+		cascade = " CASCADE"
+	}
+	for _, table := range []string{"scope_lists", "projects"} {
+		_, err := w.raw().ExecContext(w.ctx, "DROP TABLE "+table+cascade)
+		w.check(err)
+	}
+	_, err := w.store.Lists(w.ctx, w.project.ID, "t")
+	w.same("reading", fault.Is(err, fault.StoreUnavailable), true)
+	_, err = w.store.EnsureProject(w.ctx, w.now, store.Project{APIHost: "h", Owner: "o", Repo: "r", RepositoryID: 1})
+	w.same("writing", fault.Is(err, fault.StoreUnavailable), true)
+}

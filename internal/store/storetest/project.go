@@ -69,6 +69,10 @@ func archive(w *world) {
 	})
 	_, err := w.store.AddRule(w.ctx, w.now, &w.project.ID, "^X", "because", uuid.Nil)
 	w.check(err)
+	gone := w.begin()
+	gone.State, gone.FinishedAt = store.Abandoned, w.now
+	_, err = w.store.Record(w.ctx, w.now, store.Outcome{Project: w.project.ID, Actor: store.Local, Run: gone})
+	w.check(err)
 	open := w.begin()
 	w.check(w.store.OpenIntents(w.ctx, w.now, store.Intents{
 		Project: w.project.ID, Run: open.ID, At: w.now, Source: "file:a", Targets: []store.Target{{Name: name, Scope: secret.Dependabot}},
@@ -76,7 +80,17 @@ func archive(w *world) {
 	lease, err := w.store.Acquire(w.ctx, w.now, store.LeaseRequest{Project: w.project.ID, Run: open.ID})
 	w.check(err)
 
+	queued, _ := w.start(store.Local, "", someOptions)
+
 	w.check(w.store.Archive(w.ctx, w.now, w.project.ID))
+	for what, id := range map[string]uuid.UUID{"a run at work": open.ID, "a run that waits": queued.ID, "a run that is to go on": gone.ID} {
+		ended, _, err := w.store.Run(w.ctx, id)
+		w.check(err)
+		w.same(what, []any{ended.State, ended.Code, ended.FinishedAt}, []any{store.RunFailed, fault.ProjectNotFound, micro(w.now)})
+	}
+	done, _, err := w.store.Run(w.ctx, run.ID)
+	w.check(err)
+	w.same("a run that had ended", done.State, store.Succeeded)
 	known, err := w.store.Memory(w.ctx, w.project.ID)
 	w.check(err)
 	w.same("memory", len(known), 0)

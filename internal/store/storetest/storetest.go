@@ -61,7 +61,7 @@ const (
 
 var laws = []law{
 	{"projects", projects, 0},
-	{"archive", archive, 0},
+	{"archive", archive, queue},
 	{"pages of projects", pagesOfProjects, 0},
 	{"patches", patches, 0},
 	{"memory is what was recorded", memory, 0},
@@ -102,6 +102,7 @@ var laws = []law{
 	{"starting together", startingTogether, ways | queue},
 	{"a newer schema is refused", newerSchema, ways},
 	{"read only", readOnly, ways},
+	{"missing tables", missingTables, ways},
 	{"starting a run", startRun, queue},
 	{"starting a run many times at once", startTogether, queue},
 	{"starting a run wholly", startWholly, queue},
