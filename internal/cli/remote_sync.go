@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -76,7 +77,7 @@ func (r *remote) sync(ctx context.Context, sel selection) error {
 	}
 	var run answeredRun
 	status, err := r.ask(ctx, http.MethodPost, "/github/secrets/sync", o, &run)
-	for err == nil && (status == http.StatusAccepted || !run.over()) {
+	for err == nil && (status == http.StatusAccepted || !run.over()) && run.Failure == nil {
 		r.app.screen.talk("run %s goes on: synced %d so far", run.CorrelationID, run.SyncedCount)
 		if err = rest(ctx, runLook); err == nil {
 			id := run.CorrelationID
@@ -88,14 +89,24 @@ func (r *remote) sync(ctx context.Context, sel selection) error {
 		return err
 	}
 	if run.Failure != nil {
-		f := fault.New(run.Failure.Code, run.Failure.Context)
-		f.Message, f.Hint = run.Failure.Message, run.Failure.Hint
-		return f
+		return run.failed()
 	}
 	if run.Actions == nil { // a server keeps none of a run that had nothing to do
 		run.Actions = []syncing.Done{}
 	}
 	return r.app.tellResult(run.Result, nil)
+}
+
+// failed is why a run failed, or what one that waits for its job complains of. The latter goes on
+// without whoever asked for it: it is said until when, and how to hear of its end.
+func (a answeredRun) failed() *fault.Fault {
+	f := fault.New(a.Failure.Code, a.Failure.Context)
+	f.Message, f.Hint = a.Failure.Message, a.Failure.Hint
+	text, _ := f.Context["claimableUntil"].(string)
+	if until, err := time.Parse(time.RFC3339, text); err == nil && !a.over() {
+		f.Hint = fmt.Sprintf("%s Run %s waits for it until %s; octoseal audit list tells how it ended.", f.Hint, a.CorrelationID, until.Local().Format(time.TimeOnly))
+	}
+	return f
 }
 
 func (a answeredRun) over() bool {
