@@ -129,7 +129,7 @@ func (o *office) set(name, value string) {
 // copied holds that the targets have what Actions has.
 func (o *office) copied(within time.Duration, want map[string]string) {
 	o.Helper()
-	wrong := ""
+	var wrong string
 	for end := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
 		wrong = ""
 		for name, value := range want {

@@ -180,6 +180,24 @@ func TestARepositoryMadeAgainIsAnother(t *testing.T) {
 	denied(t, "the old one's token", err, DeniedRepository)
 }
 
+// A repository that was renamed is the same one, and its job says what it is called now.
+func TestARenamedRepositoryIsTheSame(t *testing.T) {
+	w := newRelayWorld(t)
+	run := w.wait(syncing.Order{})
+	const now = "acme/gizmos"
+	w.sim.ChangeRepository(widgets, func(r *githubsim.Repository) { r.FullName, r.DefaultBranch = now, "trunk" })
+	w.sim.AddRepository(githubsim.Repository{FullName: widgets}) // somebody took the old name
+	file := now + "/" + workflowFile + "@refs/heads/trunk"
+	c, err := w.server.Claim(t.Context(), w.token(run, "repository", now, "ref", "refs/heads/trunk", "workflow_ref", file, "job_workflow_ref", file),
+		ClaimRequest{Version: Version, SyncID: run.ID.String()})
+	check(t, err)
+	if len(c.Names) != 3 {
+		t.Errorf("%+v", c.Names)
+	}
+	_, err = w.server.Claim(t.Context(), w.token(run, "repository", now), ClaimRequest{Version: Version, SyncID: run.ID.String()})
+	denied(t, "the branch of before", err, DeniedBranch)
+}
+
 // Refusals stand in the audit trail when the job was genuine and the repository a project's, once a
 // minute for each reason; nobody else can write there.
 func TestRefusalsAreAudited(t *testing.T) {
