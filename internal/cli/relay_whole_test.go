@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,7 +22,10 @@ import (
 // for anything but GitHub.
 type office struct {
 	*bench
-	address string
+	api     string // of GitHub
+	address string // where the service listens
+	url     string // where jobs reach it
+	action  string
 	token   string
 	service *exec.Cmd
 	logs    []string
@@ -34,26 +38,34 @@ func newOffice(t *testing.T) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(o.github.Close)
-	api := ""
 	for _, v := range o.environ {
 		if url, ok := strings.CutPrefix(v, "OCTOSEAL_GITHUB_API_URL="); ok {
-			api = url
+			o.api = url
 		}
 	}
-	o.github.SetRunner(githubsim.Runner{URL: api, Command: []string{self}, Action: string(action)})
+	o.action = string(action)
+	o.employ(githubsim.Runner{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.address = l.Addr().String()
+	o.url = "http://" + o.address
 	l.Close()
 	o.environ = append(o.environ, "OCTOSEAL_DATABASE="+filepath.Join(o.folder, "server.db"), "OCTOSEAL_ACTION_REF="+strings.Repeat("0a", 20))
 	return o
+}
+
+// employ has jobs carried out from now on as r says, with the program under test.
+func (o *office) employ(r githubsim.Runner) {
+	o.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		o.Fatal(err)
+	}
+	r.URL, r.Command, r.Action = o.api, []string{self}, o.action
+	o.github.SetRunner(r)
 }
 
 // serve starts the service, and waits until it answers.
@@ -67,7 +79,7 @@ func (o *office) serve(flags ...string) {
 	}
 	defer file.Close()
 	o.service = o.command(append([]string{
-		"serve", "--listen", o.address, "--public-url", "http://" + o.address, "--schedule", "off", "--roster-interval", "200ms",
+		"serve", "--listen", o.address, "--public-url", o.url, "--schedule", "off", "--roster-interval", "200ms",
 		"--log-level", "debug", "--drain", "5s",
 	}, flags...)...)
 	o.service.Stderr = file
@@ -92,6 +104,17 @@ func (o *office) serve(flags ...string) {
 	o.Fatalf("the service does not answer:\n%s", text)
 }
 
+// close ends the service.
+func (o *office) close() {
+	o.Helper()
+	if err := o.service.Process.Signal(os.Interrupt); err != nil {
+		o.Fatal(err)
+	}
+	if state, err := o.service.Process.Wait(); err != nil || !state.Success() {
+		o.Errorf("the service ended with %s, %v\n%s", state, err, o.told())
+	}
+}
+
 // open makes the project, a token, and the workflow, as somebody would who begins.
 func (o *office) open() {
 	o.Helper()
@@ -103,7 +126,13 @@ func (o *office) open() {
 	if err := os.Mkdir(filepath.Join(o.folder, ".git"), 0o700); err != nil {
 		o.Fatal(err)
 	}
-	o.inStep("init", "--server", "http://"+o.address, "--repo", widgets)
+	o.commit()
+}
+
+// commit has init write the workflow, and puts it on the default branch.
+func (o *office) commit(args ...string) {
+	o.Helper()
+	o.inStep(append([]string{"init", "--server", o.url, "--repo", widgets}, args...)...)
 	text, err := os.ReadFile(filepath.Join(o.folder, ".github/workflows/octoseal.yml"))
 	if err != nil {
 		o.Fatal(err)
@@ -114,7 +143,7 @@ func (o *office) open() {
 // sync asks the service for a run, as somebody with nothing but a token.
 func (o *office) sync() (code int, talk string) {
 	o.Helper()
-	cmd := o.command("sync", "--server", "http://"+o.address, "--repo", widgets)
+	cmd := o.command("sync", "--server", o.url, "--repo", widgets)
 	cmd.Env = append(cmd.Env, "OCTOSEAL_TOKEN="+o.token, "OCTOSEAL_GITHUB_TOKEN=", "OCTOSEAL_DATABASE="+filepath.Join(o.folder, "nowhere.db"))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -124,6 +153,17 @@ func (o *office) sync() (code int, talk string) {
 
 func (o *office) set(name, value string) {
 	o.github.SetSecret(widgets, "actions", githubsim.Secret{Name: name, Value: value})
+}
+
+// jobsOver returns the runs of the workflow once none goes on.
+func (o *office) jobsOver() []githubsim.WorkflowRun {
+	o.Helper()
+	ctx, cancel := context.WithTimeout(o.Context(), time.Minute)
+	defer cancel()
+	if err := o.github.AwaitRuns(ctx); err != nil {
+		o.Fatalf("%v\n%s", err, o.told())
+	}
+	return o.github.WorkflowRuns(widgets)
 }
 
 // copied holds that the targets have what Actions has.
@@ -184,16 +224,11 @@ func TestTheRelayAsAWhole(t *testing.T) {
 	want["SECRET_07"] = "whole-canary-changed"
 	o.set("SECRET_07", want["SECRET_07"])
 	o.copied(30*time.Second, want)
-	runs := o.github.WorkflowRuns(widgets)
+	runs := o.jobsOver()
 	if last := runs[len(runs)-1]; len(runs) != before+1 || strings.Contains(last.Summary, "SECRET_08") || !strings.Contains(last.Summary, "SECRET_07") {
 		t.Errorf("%d workflow runs after %d:\n%s", len(runs), before, last.Summary)
 	}
-	if err := o.service.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := o.service.Process.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	o.close()
 	files, err := filepath.Glob(filepath.Join(o.folder, "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%v, %v", files, err)

@@ -231,12 +231,7 @@ func TestPartsAsAWhole(t *testing.T) {
 	o.github.Advance(time.Minute)
 	o.serve("--poll-interval", "off")
 	o.open()
-	o.inStep("init", "--server", "http://"+o.address, "--repo", widgets, "--split", "3")
-	text, err := os.ReadFile(filepath.Join(o.folder, ".github/workflows/octoseal.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.github.SetWorkflow(widgets, ".github/workflows/octoseal.yml", string(text))
+	o.commit("--split", "3")
 	if code, talk := o.sync(); code != 0 {
 		t.Fatalf("exit code %d\n%s\n%s", code, talk, o.told())
 	}
