@@ -213,3 +213,50 @@ func (o *office) searchFolder() {
 	}
 	o.searchAll("what is left on disk", all, "SECRET_07")
 }
+
+// More secrets than one variable holds, and then more than one process: the caller hears at once what to
+// do, and that works.
+func TestSecretsThatDoNotFit(t *testing.T) {
+	o := newOffice(t)
+	want := map[string]string{}
+	add := func(n int) {
+		for i := len(want); n > 0; i, n = i+1, n-1 {
+			name := fmt.Sprintf("LARGE_%02d", i)
+			want[name] = strings.Repeat(fmt.Sprintf("%08d", i), 44<<10/8)
+			o.set(name, want[name])
+		}
+		o.github.Advance(time.Minute)
+	}
+	add(3)
+	o.hooked()
+	o.serve("--poll-interval", "off")
+	o.open()
+	refused := func(hint string) {
+		o.Helper()
+		began := time.Now()
+		code, talk := o.sync()
+		if code != 1 || !strings.Contains(talk, hint) || time.Since(began) > 30*time.Second {
+			o.Errorf("after %s exit code %d:\n%s\n%s", time.Since(began), code, talk, o.told())
+		}
+	}
+	works := func(args ...string) {
+		o.Helper()
+		o.commit(args...)
+		if code, talk := o.sync(); code != 0 {
+			o.Fatalf("%q: exit code %d\n%s\n%s", args, code, talk, o.told())
+		}
+		o.copied(0, want)
+	}
+	refused("octoseal init --names")
+	works("--names")
+	add(47)
+	o.commit("--names") // the new ones have to be listed
+	refused("--split")
+	works("--split", "2")
+}
+
+// hooked has the service hear of what happens in GitHub. It is called before serve.
+func (o *office) hooked() {
+	o.environ = append(o.environ, "OCTOSEAL_WEBHOOK_SECRET=hook-secret-of-the-test")
+	o.github.SetWebhook(o.url+"/github/webhooks", "hook-secret-of-the-test")
+}
