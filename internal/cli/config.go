@@ -164,7 +164,7 @@ func (a *app) guard(l layer, file string, flags *pflag.FlagSet) error {
 	if database, _ := l["database"].(string); strings.Contains(database, "://") && !overruled("database") {
 		return refuse("database", "it says where names and hashes are sent")
 	}
-	for _, key := range []string{"server", "pin", "audience", "otlp-endpoint", "oidc-issuer"} {
+	for _, key := range []string{"server", "pin", "audience", "otlp-endpoint", "oidc-issuer", "public-url", "actions-issuer"} {
 		if l[key] != nil && !overruled(key) {
 			return refuse(key, "it says whom to trust")
 		}

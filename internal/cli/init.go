@@ -190,11 +190,9 @@ func (a *app) writeWorkflow(ctx context.Context, l lookout, b beginning) error {
 // workflow decides what is written.
 func (a *app) workflow(ctx context.Context, l lookout, b beginning) (workflow, error) {
 	w := workflow{Schedule: b.schedule}
-	server, err := a.serverURL()
-	if err == nil {
-		if w.Server = server.String(); !urlForm.MatchString(w.Server) {
-			err = fault.Invalid("--server has characters that a workflow file is better without")
-		}
+	_, err := a.serverURL()
+	if w.Server = a.serverText(); err == nil && !urlForm.MatchString(w.Server) {
+		err = fault.Invalid("--server has characters that a workflow file is better without")
 	}
 	if err == nil {
 		w.Action, err = actionOf(b.actionRef)
@@ -328,7 +326,7 @@ func spelledScopes(pins relay.Pins) string {
 
 // nextStep says what is to be done after the file was written.
 func (a *app) nextStep(l lookout) {
-	server, repo := strings.TrimRight(a.settings.server, "/"), l.repo.FullName()
+	server, repo := a.serverText(), l.repo.FullName()
 	a.hint("review it, commit it, and have it on %s: GitHub starts it from there alone", l.repo.DefaultBranch)
 	a.hint("the server that takes the boxes is octoseal serve --public-url %s, with the project: octoseal project add --repo %s", server, repo)
 	a.hint("then: octoseal sync --server %s --repo %s", server, repo)

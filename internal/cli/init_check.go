@@ -230,7 +230,7 @@ func (i *inspection) actions() {
 }
 
 func (i *inspection) server() {
-	wanted := strings.TrimRight(i.app.settings.server, "/")
+	wanted := i.app.serverText()
 	var seen []string
 	for _, s := range i.ours() {
 		given := s.With["server"]

@@ -9,12 +9,13 @@ import (
 	"text/template"
 
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/secret"
 )
 
 // workflowPath is the one file whose jobs a server takes claims from.
-const workflowPath = ".github/workflows/octoseal.yml"
+const workflowPath = github.RelayWorkflow
 
 // writtenBy begins a file of ours.
 const writtenBy = "# Written by octoseal init."

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/store"
 )
 
@@ -90,7 +91,7 @@ func required(flag, value, what string) error {
 // isValueSource says whether a project may be given the text as its source of values.
 func isValueSource(text string) bool {
 	name, named := strings.CutPrefix(text, "source:")
-	return text == "" || named && name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+	return text == "" || text == relay.ValueSource || named && name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
 	})
 }

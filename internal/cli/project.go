@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/spf13/cobra"
 )
@@ -21,13 +22,16 @@ func (a *app) projectAdd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add",
 		Short: "Have a service keep a repository in step",
-		Long: "A project is a repository with a source of values. The source is one that the service was\n" +
-			"started with: serve --source NAME=FROM,OWNER/REPO. A repository has one project: adding it\n" +
-			"again changes its source, if one is given, and nothing else.",
-		Example: "  octoseal project add --repo acme/widgets --value-source source:local --json",
-		Args:    exactly(),
+		Long: "A project is a repository with a source of values. With relay the values are those of its\n" +
+			"Actions secrets, which a job of the repository seals: octoseal init writes its workflow.\n" +
+			"Any other source is one that the service was started with: serve --source\n" +
+			"NAME=FROM,OWNER/REPO. A repository has one project: adding it again changes its source, if\n" +
+			"one is given, and nothing else.",
+		Example: "  octoseal project add --repo acme/widgets\n" +
+			"  octoseal project add --repo acme/widgets --value-source source:local --json",
+		Args: exactly(),
 	}
-	c.Flags().StringVar(&source, "value-source", "", "where the values come from: source:`NAME`")
+	c.Flags().StringVar(&source, "value-source", relay.ValueSource, "where the values come from: relay, or source:`NAME`")
 	c.RunE = a.runHere(func(ctx context.Context, _ []string) error {
 		var given *string
 		if c.Flags().Changed("value-source") {
@@ -57,7 +61,7 @@ func shownAs(p store.Project) shownProject {
 
 func (a *app) addProject(ctx context.Context, source *string) error {
 	if source != nil && !isValueSource(*source) {
-		return fault.Invalid("--value-source is %q: it has to be source:NAME, after a source of the service", *source).
+		return fault.Invalid("--value-source is %q: it has to be relay, or source:NAME after a source of the service", *source).
 			Hinting("The service knows it by octoseal serve --source NAME=FROM,OWNER/REPO.")
 	}
 	s, err := a.online(ctx, toKeep)
@@ -70,8 +74,14 @@ func (a *app) addProject(ctx context.Context, source *string) error {
 		return err
 	}
 	now := time.Now()
-	wanted := store.Project{APIHost: s.api.host(), Owner: found.Owner, Repo: found.Name, RepositoryID: found.ID, DefaultBranch: found.DefaultBranch, AutoSync: true}
+	wanted := store.Project{
+		APIHost: s.api.host(), Owner: found.Owner, Repo: found.Name, RepositoryID: found.ID, DefaultBranch: found.DefaultBranch,
+		AutoSync: true, ValueSource: relay.ValueSource,
+	}
 	p, err := s.store.EnsureProject(ctx, now, wanted)
+	if source == nil && p.ValueSource == "" {
+		source = &wanted.ValueSource
+	}
 	if err == nil && source != nil && (p.ValueSource != *source || !p.AutoSync) {
 		kept := true // a run on somebody's machine makes projects that no service keeps
 		p, err = s.store.PatchProject(ctx, now, p.ID, store.ProjectPatch{ValueSource: source, AutoSync: &kept})
@@ -82,12 +92,17 @@ func (a *app) addProject(ctx context.Context, source *string) error {
 	if a.settings.json {
 		return a.screen.out.data(shownAs(p))
 	}
-	from := p.ValueSource
-	if from == "" {
-		from = "nowhere yet (--value-source source:NAME)"
-	}
-	a.screen.out.printf("%s is project %s, values from %s\n", github.Ref{Owner: p.Owner, Name: p.Repo}, p.ID, from)
+	a.screen.out.printf("%s is project %s, values from %s\n", github.Ref{Owner: p.Owner, Name: p.Repo}, p.ID, valuesFrom(p))
 	return nil
+}
+
+// valuesFrom says where a project has its values from. One that was made by a run on somebody's machine
+// names nothing, which is the relay too.
+func valuesFrom(p store.Project) string {
+	if p.ValueSource == "" {
+		return relay.ValueSource
+	}
+	return p.ValueSource
 }
 
 func (a *app) projectList() *cobra.Command {
@@ -112,11 +127,7 @@ func (a *app) listProjects(ctx context.Context) error {
 			return err
 		}
 		list.Projects = append(list.Projects, shownAs(p))
-		from := cell{text: p.ValueSource}
-		if from.text == "" {
-			from = cell{"-", faint}
-		}
-		t.rows = append(t.rows, []cell{{text: p.Owner + "/" + p.Repo}, from, {text: p.ID.String()}})
+		t.rows = append(t.rows, []cell{{text: p.Owner + "/" + p.Repo}, {text: valuesFrom(p)}, {text: p.ID.String()}})
 	}
 	if a.settings.json {
 		return a.screen.out.data(list)

@@ -76,6 +76,9 @@ func (a *app) runner(c carrying) (relay.RunnerConfig, error) {
 	if err != nil {
 		return relay.RunnerConfig{}, err
 	}
+	if c.audience == "" {
+		c.audience = a.serverText()
+	}
 	return relay.RunnerConfig{
 		Server: server, Audience: c.audience, SyncID: c.syncID, Pins: c.pins.pins, Values: values, Part: part,
 		IDTokenURL: a.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL"),
@@ -84,13 +87,16 @@ func (a *app) runner(c carrying) (relay.RunnerConfig, error) {
 	}, nil
 }
 
-// serverURL reads --server as the address that a job calls. It is compared as it is spelled with the
-// audience that the server expects, so only the slash at its end does not count.
+// serverText is --server as the audience of ID tokens: the server compares it with its own public URL
+// letter by letter, but for the slash at its end.
+func (a *app) serverText() string { return strings.TrimRight(a.settings.server, "/") }
+
+// serverURL reads --server as the address that a job calls.
 func (a *app) serverURL() (*url.URL, error) {
 	if a.settings.server == "" {
 		return nil, fault.Invalid("--server is missing").Hinting("Give the public URL of octoseal serve: --server https://octoseal.example, or %s", variable("server"))
 	}
-	u, err := url.Parse(strings.TrimRight(a.settings.server, "/"))
+	u, err := url.Parse(a.serverText())
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, fault.Invalid("--server is no URL of a server").Hinting("Write it like https://octoseal.example")

@@ -5,14 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,4 +299,54 @@ func TestRelayOfAFailedRun(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); code != 0 || err != nil || r.State != "succeeded" {
 		t.Errorf("exit code %d, %v\n%s", code, err, out)
 	}
+}
+
+// Behind a proxy, and with an authority that only SSL_CERT_FILE names: every request goes through the
+// proxy, which sees nothing but where to.
+func TestRelayThroughAProxy(t *testing.T) {
+	c := newClerk(t, "CANARY_0").with("OCTOSEAL_SECRETS=" + toJSON(map[string]string{"CANARY_0": canaries[0]}))
+	server := httptest.NewTLSServer(c) // its certificate is for example.com
+	defer server.Close()
+	var seen atomic.Int32
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Host != "example.com:443" {
+			t.Errorf("the proxy was asked for %s %s", r.Method, r.Host)
+			return
+		}
+		seen.Add(1)
+		tunnel(w, server.Listener.Addr().String())
+	}))
+	defer proxy.Close()
+	authority := filepath.Join(c.folder, "authority.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(authority, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.with("OCTOSEAL_SERVER=https://example.com", "ACTIONS_ID_TOKEN_REQUEST_URL=https://example.com/token?v=1",
+		"HTTPS_PROXY="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	if code, _, talk := c.octoseal("relay"); code != 1 || !strings.Contains(talk, "SSL_CERT_FILE") {
+		t.Errorf("with an unknown authority: exit code %d\n%s", code, talk)
+	}
+	c.with("SSL_CERT_FILE=" + authority)
+	if code, _, talk := c.octoseal("relay"); code != 0 || c.values["CANARY_0"] != canaries[0] || seen.Load() < 2 {
+		t.Errorf("exit code %d, %d through the proxy\n%s", code, seen.Load(), talk)
+	}
+}
+
+// tunnel joins a client that asked a proxy to connect with where it wants to go.
+func tunnel(w http.ResponseWriter, to string) {
+	out, err := net.Dial("tcp", to)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer out.Close()
+	w.WriteHeader(http.StatusOK)
+	in, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	go func() { _, _ = io.Copy(out, in); out.Close() }()
+	_, _ = io.Copy(in, out)
 }

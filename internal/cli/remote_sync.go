@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -71,7 +72,7 @@ func (r *remote) sync(ctx context.Context, sel selection) error {
 	}
 	var run answeredRun
 	status, err := r.ask(ctx, http.MethodPost, "/github/secrets/sync", o, &run)
-	for err == nil && (status == http.StatusAccepted || !run.over()) {
+	for err == nil && (status == http.StatusAccepted || !run.over()) && run.Fault() == nil {
 		r.app.screen.talk("run %s goes on: synced %d so far", run.CorrelationID, run.SyncedCount)
 		select {
 		case <-ctx.Done(): // the person goes away, and the run goes on without them
@@ -85,13 +86,27 @@ func (r *remote) sync(ctx context.Context, sel selection) error {
 	if err != nil {
 		return err
 	}
-	if f := run.Fault(); f != nil {
+	if f := run.failure(); f != nil {
 		return f
 	}
 	if run.Actions == nil { // a server keeps none of a run that had nothing to do
 		run.Actions = []syncing.Done{}
 	}
 	return r.app.tellResult(run.Result, nil)
+}
+
+// failure is why a run failed, or what one that waits for its job complains of. The latter goes on
+// without whoever asked for it: it is said until when, and how to hear of its end.
+func (a answeredRun) failure() *fault.Fault {
+	f := a.Fault()
+	if f == nil {
+		return nil
+	}
+	text, _ := f.Context["claimableUntil"].(string)
+	if until, err := time.Parse(time.RFC3339, text); err == nil && !a.over() {
+		f.Hint = fmt.Sprintf("%s Run %s waits for it until %s; octoseal audit list tells how it ended.", f.Hint, a.CorrelationID, until.Local().Format(time.TimeOnly))
+	}
+	return f
 }
 
 func (a answeredRun) over() bool {

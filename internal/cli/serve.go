@@ -24,6 +24,10 @@ type serving struct {
 	oidcIssuer  string
 	oidcAud     string
 	oidcClaim   string
+	publicURL   string
+	jobIssuer   string
+	complaint   time.Duration
+	patience    time.Duration
 	userRate    int
 	projectRate int
 	poll        every
@@ -81,10 +85,12 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Keep projects in step without being asked, and answer over HTTP",
 		Long: "Serve looks at every project's lists and sources, starts a run when one of them has changed,\n" +
 			"and answers the API. Any number of processes may share one PostgreSQL database; one that\n" +
-			"dies leaves its work to the others. SQLite is for one process.",
+			"dies leaves its work to the others. SQLite is for one process.\n\n" +
+			"With --public-url the jobs of repositories are heard there: a project whose values stand in\n" +
+			"Actions has a job of its repository seal them, by the workflow that octoseal init writes.",
 		Example: "  octoseal serve --source local=file:.env,acme/widgets\n" +
 			"  octoseal serve --database postgres://octoseal@db/octoseal --listen 0.0.0.0:8787 \\\n" +
-			"      --webhook-secret-file /run/secrets/hook",
+			"      --public-url https://octoseal.example --webhook-secret-file /run/secrets/hook",
 		Args: exactly(),
 	}
 	s.register(c.Flags())
@@ -104,6 +110,8 @@ func (s *serving) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&s.listen, "listen", "127.0.0.1:8787", "`ADDRESS` to answer at")
 	f.StringArrayVar(&s.sources, "source", nil, "`NAME=FROM,OWNER/REPO…`: values from FROM (as --from of sync) for these repositories, in projects with the value source source:NAME; may be repeated")
+	f.StringVar(&s.publicURL, "public-url", "", "`URL` at which the jobs of repositories reach this service, as octoseal init --server spells it; none: the relay is off")
+	f.StringVar(&s.jobIssuer, "actions-issuer", "", "`URL` of the issuer of their ID tokens (default: that of the GitHub spoken to)")
 	f.Var(&s.poll, "poll-interval", "how often a project's Actions list is looked at, `DURATION` or off")
 	f.Var(&s.schedule, "schedule", "how often every project has a full run, `DURATION` or off")
 	f.StringVar(&s.hookSecrets, "webhook-secret-file", "", "`FILE` with the secret of GitHub's webhook, several on a line each; OCTOSEAL_WEBHOOK_SECRET may hold it itself")
@@ -118,7 +126,10 @@ func (s *serving) register(f *pflag.FlagSet) {
 	f.StringVar(&s.traces, "otlp-endpoint", "", "`URL` that takes OpenTelemetry traces over HTTP (default OTEL_EXPORTER_OTLP_ENDPOINT; none: no traces)")
 	f.Var(&s.drift, "drift-interval", "how often target lists are looked at, at the least")
 	f.DurationVar(&s.roster, "roster-interval", 20*time.Second, "how often new projects are looked for")
-	for _, name := range []string{"drift-interval", "roster-interval"} { // the pace finds better ones where there is room
+	f.DurationVar(&s.complaint, "relay-complaint", 3*time.Minute, "how long until a run says that its job does not come")
+	f.DurationVar(&s.patience, "relay-patience", 30*time.Minute, "how long a run waits for its job")
+	// The pace finds better intervals where there is room; the relay's times are for tests.
+	for _, name := range []string{"drift-interval", "roster-interval", "relay-complaint", "relay-patience"} {
 		f.Lookup(name).Hidden = true
 	}
 }
@@ -130,13 +141,19 @@ func (s *serving) check() error {
 			return fault.Invalid("%s is %d: it has to be 1 or more", name, n)
 		}
 	}
-	for name, d := range map[string]time.Duration{"--wait-limit": s.waitLimit, "--drain": s.drain, "--roster-interval": s.roster} {
+	for name, d := range map[string]time.Duration{
+		"--wait-limit": s.waitLimit, "--drain": s.drain, "--roster-interval": s.roster,
+		"--relay-complaint": s.complaint, "--relay-patience": s.patience,
+	} {
 		if d <= 0 {
 			return fault.Invalid("%s is %s: it has to be more than nothing", name, d)
 		}
 	}
 	if (s.oidcIssuer == "") != (s.oidcAud == "") {
 		return fault.Invalid("--oidc-issuer and --oidc-audience go together: a token that is for anybody is not for us")
+	}
+	if s.publicURL == "" && s.jobIssuer != "" {
+		return fault.Invalid("--actions-issuer is of no use without --public-url, where jobs are heard")
 	}
 	return nil
 }

@@ -6,13 +6,18 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/httpapi"
 	"github.com/octoseal/octoseal/internal/httpapi/openid"
 	"github.com/octoseal/octoseal/internal/jobs"
+	"github.com/octoseal/octoseal/internal/relay"
 	"github.com/octoseal/octoseal/internal/source"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/syncing"
@@ -27,6 +32,7 @@ type service struct {
 	store      *store.Store
 	accounts   *syncing.Accounts
 	syncing    *syncing.Service
+	relay      *relay.Server // nil where no jobs are heard
 	jobs       *jobs.Jobs
 	handler    http.Handler
 	traces     traces
@@ -56,12 +62,15 @@ func (a *app) service(ctx context.Context, s serving) (_ *service, err error) {
 	if sv.traces, err = a.traces(ctx, s.traces); err != nil {
 		return nil, err
 	}
+	if err := sv.hear(s, meters); err != nil {
+		return nil, err
+	}
 	hooks, err := a.webhookSecrets(s.hookSecrets)
 	if err != nil {
 		return nil, err
 	}
 	sv.handler = httpapi.New(httpapi.Config{
-		Store: sv.store, Service: sv.syncing, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver,
+		Store: sv.store, Service: sv.syncing, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver, Relay: sv.relay,
 		Gatekeepers: gatekeepers(s), Meters: meters, Traces: sv.traces.provider,
 		UserRate: rateOf(s.userRate), ProjectRate: rateOf(s.projectRate), WaitLimit: s.waitLimit, Version: version(), Log: a.log,
 	})
@@ -105,7 +114,7 @@ func (sv *service) wire(s serving, meters *httpapi.Meters) error {
 	}
 	host, _ := os.Hostname() // for people who wonder who holds a lease
 	sv.syncing = syncing.New(syncing.Config{
-		Accounts: sv.accounts, Store: sv.store, Sources: sources, APIHost: sv.api.host(), Log: a.log,
+		Accounts: sv.accounts, Store: sv.store, Sources: sources, Relay: s.publicURL != "", APIHost: sv.api.host(), Log: a.log,
 		Holder: fmt.Sprintf("%s, process %d", host, os.Getpid()),
 		Settings: syncing.Settings{
 			Concurrency: a.settings.concurrency, Lease: a.settings.lease, LeaseWait: a.settings.leaseWait, HashKey: key,
@@ -115,12 +124,50 @@ func (sv *service) wire(s serving, meters *httpapi.Meters) error {
 	sv.jobs = jobs.New(jobs.Config{
 		Store: sv.store, Service: sv.syncing, Accounts: sv.accounts, APIHost: sv.api.host(), Log: a.log,
 		Interval: s.poll.orNever(), Drift: s.drift.orNever(), Roster: s.roster, Lapse: a.settings.lease.Lapse, Grace: s.drain,
+		Complaint: s.complaint, Patience: s.patience,
 		Metrics: jobs.Metrics{
 			RunEnded: meters.RunEnded, InStep: meters.InStep, Looked: meters.Looked, Polling: meters.Polling,
 			Quota: meters.Quota, Queue: meters.Queue, Replicas: meters.Replicas, Delivered: meters.Delivered,
 		},
 	})
 	return nil
+}
+
+// hear makes the relay, where there is a URL at which jobs reach it.
+func (sv *service) hear(s serving, meters *httpapi.Meters) error {
+	if s.publicURL == "" {
+		return nil
+	}
+	audience, err := reachable("--public-url", s.publicURL)
+	if err != nil {
+		return err
+	}
+	issuer := sv.api.jobIssuer()
+	if s.jobIssuer != "" {
+		if issuer, err = reachable("--actions-issuer", s.jobIssuer); err != nil {
+			return err
+		}
+	}
+	sv.relay = relay.NewServer(relay.Config{
+		Store: sv.store, Service: sv.syncing, APIHost: sv.api.host(), Issuer: issuer, Audience: audience,
+		WaitLimit: s.waitLimit, Metrics: meters.Relay(), Log: sv.app.log,
+	})
+	sv.app.log.Info("the relay is on", "audience", audience, "issuer", issuer)
+	return nil
+}
+
+// reachable reads a URL that tokens are for or from: it is compared letter by letter, but for the
+// slash at its end.
+func reachable(flag, text string) (string, error) {
+	text = strings.TrimRight(text, "/")
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "":
+		return "", fault.Invalid("%s is not a URL with a host and nothing but a path behind it", flag).Hinting("Write it like https://octoseal.example.")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopbackHost(u.Hostname())):
+		return "", fault.Invalid("%s has to begin with https://", flag).Hinting("Plain http is for this machine alone: http://127.0.0.1:8787.")
+	}
+	return text, nil
 }
 
 // rateOf is a budget that lets twice a minute's worth through after a quiet time.
@@ -143,9 +190,25 @@ func (sv *service) run(ctx context.Context, l net.Listener, s serving) error {
 		return httpapi.Serve(ctx, l, sv.handler, httpapi.Serving{Drain: s.drain, WaitLimit: s.waitLimit, Log: sv.app.log})
 	})
 	g.Go(func() error { return sv.jobs.Run(ctx) })
+	stopped := sv.drained(ctx, s.drain)
 	err := g.Wait()
+	stopped()
 	sv.app.log.Info("ended", "address", l.Addr().String())
 	return err
+}
+
+// drained returns what waits for the runs that jobs brought the values of, once nothing is answered any
+// more. Their time counts from the end of ctx, like everybody's.
+func (sv *service) drained(ctx context.Context, grace time.Duration) func() {
+	if sv.relay == nil {
+		return func() {}
+	}
+	last, end := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, end) })
+	return func() {
+		defer end()
+		sv.relay.Drain(last)
+	}
 }
 
 // close gives back what the service holds, in the order in which it is needed.

@@ -39,6 +39,7 @@ type stageKey struct{}
 //	sim token classic|fine|workflow [slug=level…]  another token, in OCTOSEAL_GITHUB_TOKEN
 //	sim app FILE [slug=level…]    a GitHub App, its key in FILE; sets OCTOSEAL_GITHUB_APP_ID
 //	sim fault KIND METHOD PATH N  N matching requests go wrong
+//	sim workflow FILE             the relay's workflow, on the default branch
 //	sim latency|skew DURATION
 //	sim limit writes=N penalty=DURATION
 //	sim quota N [DURATION]        what is left of the hour, or until then
@@ -47,7 +48,7 @@ func sim(ts *testscript.TestScript, neg bool, args []string) {
 	do := map[string]func(*testscript.TestScript, bool, []string){
 		"start": st.start, "edit": st.edit, "delete": st.remove, "remake": st.remake, "rotate": st.rotate, "value": st.value, "absent": st.absent,
 		"forget": st.forget, "count": st.count, "await": st.await, "token": st.token, "app": st.app, "fault": st.fault,
-		"latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
+		"workflow": st.workflow, "latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
 	}[args[0]]
 	if do == nil {
 		ts.Fatalf("sim has no direction %q", args[0])
@@ -190,6 +191,10 @@ func (st *stage) fault(ts *testscript.TestScript, _ bool, args []string) {
 		f.Kinds = []githubsim.Kind{githubsim.Kind(strings.ReplaceAll(args[0], "-", " "))}
 	}
 	st.github.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{f}})
+}
+
+func (st *stage) workflow(ts *testscript.TestScript, _ bool, args []string) {
+	st.github.SetWorkflow(widgets, ".github/workflows/octoseal.yml", ts.ReadFile(args[0]))
 }
 
 func (st *stage) latency(ts *testscript.TestScript, _ bool, args []string) {

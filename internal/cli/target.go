@@ -50,6 +50,17 @@ func (i api) website() string {
 	return host
 }
 
+// jobIssuer is the issuer of the ID tokens that the jobs of this GitHub have.
+func (i api) jobIssuer() string {
+	switch host := i.url.Hostname(); {
+	case host == "api.github.com":
+		return "https://token.actions.githubusercontent.com"
+	case strings.HasPrefix(host, "api.") && strings.HasSuffix(host, ".ghe.com"):
+		return "https://token.actions." + strings.TrimPrefix(host, "api.")
+	}
+	return i.url.Scheme + "://" + i.url.Host + "/_services/token"
+}
+
 // serves says whether a repository whose URL names host can be one of this API's. An API on
 // loopback is a simulator or a proxy, which stands for any.
 func (i api) serves(host string) bool {

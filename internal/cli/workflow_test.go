@@ -218,3 +218,22 @@ func TestTooMuchForOneProcessInParts(t *testing.T) {
 	}
 	w.delivered(want)
 }
+
+// In parts too, with a service that is one: each part claims, and the last one sends for all.
+func TestPartsAsAWhole(t *testing.T) {
+	o := newOffice(t)
+	want := map[string]string{}
+	for i := range 7 {
+		name := fmt.Sprintf("SECRET_%02d", i)
+		want[name] = fmt.Sprintf("whole-canary-%02d", i)
+		o.set(name, want[name])
+	}
+	o.github.Advance(time.Minute)
+	o.serve("--poll-interval", "off")
+	o.open()
+	o.commit("--split", "3")
+	if code, talk := o.sync(); code != 0 {
+		t.Fatalf("exit code %d\n%s\n%s", code, talk, o.told())
+	}
+	o.copied(0, want)
+}

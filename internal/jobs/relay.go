@@ -166,12 +166,12 @@ const (
 
 // silence is said of a job of which nothing is heard.
 func (w wait) silence(now time.Time) *fault.Fault {
-	for_ := now.Sub(w.asked).Round(time.Second)
+	after := now.Sub(w.asked).Round(time.Second)
 	if w.claimed {
-		return w.complaint(fmt.Sprintf("the job of %s claimed the run %s ago and has not finished", w.repo, for_),
+		return w.complaint(fmt.Sprintf("the job of %s claimed the run %s ago and has not finished", w.repo, after),
 			"Look at the log of the workflow "+github.RelayWorkflow+". It may go on until "+w.deadline()+"; run the workflow again if it died. "+notPinned)
 	}
-	return w.complaint(fmt.Sprintf("no job of %s has claimed the run, %s after its workflow was started", w.repo, for_),
+	return w.complaint(fmt.Sprintf("no job of %s has claimed the run, %s after its workflow was started", w.repo, after),
 		"Look at the repository's Actions page. Without a run of the workflow: "+notStarted+" With one that is over: "+notClaimed+" "+notPinned+" A job can claim this run until "+w.deadline()+".")
 }
 

@@ -11,6 +11,9 @@ import (
 // seal makes the boxes and hashes of everything that is wanted, and zeroes each value behind it. In a
 // step that has only some of the values, the others are left to the other steps.
 func (r *runner) seal(a accepted) ([]Sealed, error) {
+	if len(a.wanted) == 0 { // the run has deletions to make at the most
+		return nil, nil
+	}
 	names := make([]secret.Name, len(a.wanted))
 	for i, w := range a.wanted {
 		names[i] = w.name

@@ -242,6 +242,16 @@ func TestWithoutValuesTheRunIsTold(t *testing.T) {
 	c.untouched(fault.SourceUnavailable)
 }
 
+// A run that needs no value is carried out whatever the job has.
+func TestNothingIsWanted(t *testing.T) {
+	c := newCounterpart(t, "codespaces")
+	cfg := c.job(nil)
+	cfg.Values = valuesAreGone
+	if _, err := relay.Run(t.Context(), cfg); err != nil || len(c.messages) > 0 || len(c.finished) != 1 || c.finished[0].Failure != nil {
+		t.Errorf("%v, finished with %+v", err, c.finished)
+	}
+}
+
 // A job that is cancelled ends at once.
 func TestCancelled(t *testing.T) {
 	c := newCounterpart(t, "codespaces")

@@ -168,8 +168,11 @@ func (s *Server) take(n *session, taken []delivery) error {
 	defer s.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
-		return badBatch("the batch", "comes after the finish, or after its session")
+	switch {
+	case s.sessions[n.id] != n:
+		return deny(DeniedSession, errOldSession)
+	case n.closed:
+		return badBatch("the batch", "comes after the finish")
 	}
 	var more int64
 	for _, d := range taken {

@@ -98,7 +98,8 @@ func (s *Server) begin(row store.Session, n *session, failure *fault.Fault) (*wo
 	switch {
 	case !s.isLive(row):
 		return nil, deny(DeniedSession, errOldSession)
-	case n == nil || s.working.Err() != nil:
+	case n == nil || s.sessions[n.id] != n || s.working.Err() != nil:
+		// Nobody has the boxes any more, perhaps since a moment ago: whoever asks again hears why.
 		return nil, fault.New(fault.RelayElsewhere, nil)
 	}
 	brought := n.close()

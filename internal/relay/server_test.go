@@ -180,6 +180,24 @@ func TestARepositoryMadeAgainIsAnother(t *testing.T) {
 	denied(t, "the old one's token", err, DeniedRepository)
 }
 
+// A repository that was renamed is the same one, and its job says what it is called now.
+func TestARenamedRepositoryIsTheSame(t *testing.T) {
+	w := newRelayWorld(t)
+	run := w.wait(syncing.Order{})
+	const now = "acme/gizmos"
+	w.sim.ChangeRepository(widgets, func(r *githubsim.Repository) { r.FullName, r.DefaultBranch = now, "trunk" })
+	w.sim.AddRepository(githubsim.Repository{FullName: widgets}) // somebody took the old name
+	file := now + "/" + workflowFile + "@refs/heads/trunk"
+	c, err := w.server.Claim(t.Context(), w.token(run, "repository", now, "ref", "refs/heads/trunk", "workflow_ref", file, "job_workflow_ref", file),
+		ClaimRequest{Version: Version, SyncID: run.ID.String()})
+	check(t, err)
+	if len(c.Names) != 3 {
+		t.Errorf("%+v", c.Names)
+	}
+	_, err = w.server.Claim(t.Context(), w.token(run, "repository", now), ClaimRequest{Version: Version, SyncID: run.ID.String()})
+	denied(t, "the branch of before", err, DeniedBranch)
+}
+
 // Refusals stand in the audit trail when the job was genuine and the repository a project's, once a
 // minute for each reason; nobody else can write there.
 func TestRefusalsAreAudited(t *testing.T) {
@@ -504,7 +522,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 			for range 2 {
 				group.Go(func() {
 					_, err := w.server.Finish(t.Context(), c.Session, FinishRequest{Version: Version, SyncID: run.ID.String()})
-					if err != nil && denialOf(err) != DeniedSession {
+					if err != nil && denialOf(err) != DeniedSession && !fault.Is(err, fault.RelayElsewhere) { // a later claim, again
 						t.Error(err)
 					}
 				})
@@ -516,6 +534,25 @@ func TestEverybodyAtOnce(t *testing.T) {
 		t.Errorf("%s with %d writes", run.State, run.Writes)
 	}
 	w.inStep("API_KEY", "DB_URL", "ZIP")
+}
+
+// A finish whose session another claim has just taken the place of carries nothing out: its boxes are gone,
+// and a run without them would end with nothing but errors.
+func TestAFinishBesideANewClaim(t *testing.T) {
+	w := newRelayWorld(t)
+	run := w.wait(syncing.Order{})
+	c := w.claim(run)
+	w.send(c, w.all(c)...)
+	row, n, err := w.server.find(t.Context(), c.Session, run.ID.String(), Version)
+	check(t, err)
+	again := w.claim(run) // between looking the session up and taking its boxes
+	_, err = w.server.begin(row, n, nil)
+	refused(t, "finish", err, fault.RelayElsewhere)
+	denied(t, "boxes", w.server.take(n, []delivery{{name: secret.MustName("ZIP")}}), DeniedSession)
+	w.send(again, w.all(again)...)
+	if r := w.finish(again); r.State != "succeeded" || r.Synced != 3 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // A repository's jobs do not claim without end.

@@ -52,7 +52,7 @@ func TestOnlyGenuineTokensCount(t *testing.T) {
 		"no audience":          {i.token("aud", nil), DeniedToken},
 		"expired":              {i.token("exp", ago(61*time.Second)), DeniedExpired},
 		"no expiry":            {i.token("exp", nil), DeniedExpired},
-		"not yet":              {i.token("nbf", ago(-61*time.Second)), DeniedExpired},
+		"not yet":              {i.token("nbf", ago(-90*time.Second)), DeniedExpired},
 		"no jti":               {i.token("jti", nil), DeniedToken},
 		"ids as numbers":       {i.token("repository_id", 7), DeniedToken},
 		"no repository":        {i.token("repository_id", nil), DeniedToken},
