@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/httpapi"
 	"github.com/octoseal/octoseal/internal/httpapi/openid"
@@ -21,15 +22,16 @@ import (
 
 // A service is the rooms wired together for one process that serves.
 type service struct {
-	app        *app
-	api        api
-	credential github.Credential
-	store      *store.Store
-	accounts   *syncing.Accounts
-	syncing    *syncing.Service
-	jobs       *jobs.Jobs
-	handler    http.Handler
-	traces     traces
+	app          *app
+	api          api
+	credential   github.Credential
+	store        *store.Store
+	accounts     *syncing.Accounts
+	syncing      *syncing.Service
+	environments *environment.Service
+	jobs         *jobs.Jobs
+	handler      http.Handler
+	traces       traces
 }
 
 // service opens and wires everything, and asks GitHub nothing yet.
@@ -61,7 +63,7 @@ func (a *app) service(ctx context.Context, s serving) (_ *service, err error) {
 		return nil, err
 	}
 	sv.handler = httpapi.New(httpapi.Config{
-		Store: sv.store, Service: sv.syncing, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver,
+		Store: sv.store, Service: sv.syncing, Environments: sv.environments, Learn: a.redact.Learn, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver,
 		Gatekeepers: gatekeepers(s), Meters: meters, Traces: sv.traces.provider,
 		UserRate: rateOf(s.userRate), ProjectRate: rateOf(s.projectRate), WaitLimit: s.waitLimit, Version: version(), Log: a.log,
 	})
@@ -112,8 +114,9 @@ func (sv *service) wire(s serving, meters *httpapi.Meters) error {
 			FullRun: s.schedule.orNever(),
 		},
 	})
+	sv.environments = a.environmentsFor(sv, s.waitLimit, key)
 	sv.jobs = jobs.New(jobs.Config{
-		Store: sv.store, Service: sv.syncing, Accounts: sv.accounts, APIHost: sv.api.host(), Log: a.log,
+		Store: sv.store, Service: sv.syncing, Environments: sv.environments, Accounts: sv.accounts, APIHost: sv.api.host(), Log: a.log,
 		Interval: s.poll.orNever(), Drift: s.drift.orNever(), Roster: s.roster, Lapse: a.settings.lease.Lapse, Grace: s.drain,
 		Metrics: jobs.Metrics{
 			RunEnded: meters.RunEnded, InStep: meters.InStep, Looked: meters.Looked, Polling: meters.Polling,

@@ -10,7 +10,8 @@
 //     lease; while another run holds that, the job snoozes. A worker that dies leaves the job to
 //     another, which takes the same run up and records it once.
 //   - retry: a look at a project whose run failed, after 1, 5 and 30 minutes.
-//   - webhook: what a delivery of GitHub's says, reduced to where to look.
+//   - webhook: what a delivery of GitHub's says, reduced to where to look; a deployment that our
+//     protection rule holds back is judged.
 //   - upkeep: partitions, retention and pruning, once for all replicas.
 //
 // # Polling
