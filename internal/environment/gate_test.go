@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/octoseal/octoseal/internal/environment"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/store"
@@ -143,4 +144,34 @@ func TestPermissionMissing(t *testing.T) {
 	if len(res.Created) != 0 {
 		t.Errorf("created %v", res.Created)
 	}
+}
+
+// A permission that is missing for one secret is missing for all, and GitHub is not asked for each.
+func TestSecretsRefused(t *testing.T) {
+	w := newWorld(t)
+	var names []string
+	for i := range 30 {
+		names = append(names, fmt.Sprintf("SECRET_%d", i))
+	}
+	for _, path := range []string{"/secrets/public-key", "/secrets/SECRET_"} {
+		w.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Path: path, Answer: &githubsim.Answer{
+			Status: 403, Body: `{"message":"Resource not accessible by personal access token","status":"403"}`,
+		}}}})
+		w.sim.ResetRequests()
+		res := w.apply(asked("dev", environment.Rules{}, names...))
+		if len(res.Errors) != len(names) || res.Errors[0].Code != fault.IntegrationDenied {
+			t.Errorf("%s: %d errors", path, len(res.Errors))
+		}
+		n := 0
+		for _, r := range w.sim.Requests() {
+			if strings.Contains(r.Path, path) {
+				n++
+			}
+		}
+		if n == 0 || n > 10 {
+			t.Errorf("%s: asked %d times", path, n)
+		}
+	}
+	w.sim.SetFaults(githubsim.Faults{})
+	w.done(asked("dev", environment.Rules{}, names...))
 }

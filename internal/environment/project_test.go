@@ -75,5 +75,7 @@ func TestQuota(t *testing.T) {
 	if _, there := w.sim.Environment(repo, "staging"); there {
 		t.Error("begun all the same")
 	}
+	events := told(w.events())
+	same(t, "last event", events[len(events)-1:], []string{"sync_all - [environment:dev environment:production environment:staging] failure"})
 	w.done(three[0]) // nothing to do is not refused
 }
