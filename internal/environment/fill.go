@@ -43,7 +43,7 @@ func (a *apply) fill(ctx context.Context, w *work) {
 	defer stop()
 	// One asks for the key before all need it, so that a refusal is heard once.
 	if _, err := a.hub.PublicKey(sending, a.repo, w.Tier.Scope()); err != nil {
-		w.noted(explain(sending, err))
+		_ = w.noted(explain(sending, err))
 	}
 	var g errgroup.Group
 	g.SetLimit(a.settings.Concurrency)
