@@ -205,6 +205,7 @@ func (a *app) examineGitHub(ctx context.Context, d *diagnosis) error {
 	}
 	e.repository()
 	e.stores(ctx)
+	e.environments(ctx)
 	e.tooMuch()
 	e.dispatching()
 	return a.examineWorkflow(ctx, d, i, lookout{client, e.repo})

@@ -29,20 +29,24 @@ type beginning struct {
 	pin       bool
 	check     bool
 	force     bool
+
+	environments bool
 }
 
 func (a *app) initCommand() *cobra.Command {
 	var b beginning
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "Write the workflow that hands Actions secrets to a server, sealed",
+		Short: "Write the files that a repository begins with: the relay's workflow, its environments",
 		Long: "Init writes " + workflowPath + " into this checkout. Its job is the only place\n" +
 			"where the values of Actions secrets can be had: it seals them for the keys that the file pins,\n" +
 			"which are fetched here with your own login, and hands the boxes to the server. Review and commit\n" +
-			"the file. --pin renews its pins, --check tells what is missing or out of date.",
+			"the file. --pin renews its pins, --check tells what is missing or out of date.\n\n" +
+			"With --environments it writes a first " + environmentsName + " instead, for octoseal env.",
 		Example: "  octoseal init --server https://octoseal.example\n" +
 			"  octoseal init --check\n" +
-			"  octoseal init --pin",
+			"  octoseal init --pin\n" +
+			"  octoseal init --environments",
 		Args: exactly(),
 		RunE: a.run(func(ctx context.Context, _ []string) error { return a.initialise(ctx, b) }),
 	}
@@ -56,6 +60,7 @@ func (a *app) initCommand() *cobra.Command {
 	f.StringVar(&b.actionRef, "action-ref", "", "`COMMIT` of the action, or OWNER/REPO@COMMIT of a copy (default: what this program was built from)")
 	f.BoolVar(&b.pin, "pin", false, "fetch the keys again and change the pins alone")
 	f.BoolVar(&b.check, "check", false, "tell what is missing or out of date; exit 3 when something is")
+	registerEnvironments(f, &b.environments)
 	f.BoolVar(&b.force, "force", false, "write over a file that init did not write")
 	return c
 }
@@ -63,6 +68,9 @@ func (a *app) initCommand() *cobra.Command {
 func (a *app) initialise(ctx context.Context, b beginning) error {
 	if err := b.consistent(); err != nil {
 		return err
+	}
+	if b.environments {
+		return a.initEnvironments(ctx)
 	}
 	l, err := a.lookout(ctx)
 	if err != nil {
@@ -81,6 +89,8 @@ func (a *app) initialise(ctx context.Context, b beginning) error {
 // consistent refuses flags that contradict each other.
 func (b beginning) consistent() error {
 	switch {
+	case b.environments && (b.pin || b.check || b.names || b.split > 0 || b.schedule != "" || b.force):
+		return fault.Invalid("--environments writes another file than the workflow's").Hinting("One file at a time.")
 	case b.pin && b.check, b.pin && (b.names || b.split > 0), b.check && (b.names || b.split > 0 || b.force):
 		return fault.Invalid("--pin, --check, and what writes the file anew do not go together").Hinting("One thing at a time.")
 	case b.split < 0 || b.split == 1 || b.split > 50:

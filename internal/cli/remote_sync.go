@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
@@ -113,18 +114,19 @@ func (a answeredRun) over() bool {
 	return a.State == "succeeded" || a.State == "partial" || a.State == "failed"
 }
 
-func (r *remote) validate(ctx context.Context, req syncing.ValidateRequest) error {
+func (r *remote) validate(ctx context.Context, req syncing.ValidateRequest, environments []environment.Tier) error {
 	id, err := r.project(ctx)
 	if err != nil {
 		return err
 	}
-	var v syncing.Validation
+	var v validation
 	if _, err := r.ask(ctx, http.MethodPost, "/github/secrets/validate", struct {
-		Project  uuid.UUID      `json:"projectId"`
-		Required []secret.Name  `json:"requiredSecrets,omitempty"`
-		Scopes   []secret.Scope `json:"targetScopes,omitempty"`
-		Strict   bool           `json:"strict,omitempty"`
-	}{id, req.Required, req.Scopes, req.Strict}, &v); err != nil {
+		Project      uuid.UUID          `json:"projectId"`
+		Required     []secret.Name      `json:"requiredSecrets,omitempty"`
+		Scopes       []secret.Scope     `json:"targetScopes,omitempty"`
+		Strict       bool               `json:"strict,omitempty"`
+		Environments []environment.Tier `json:"environments,omitempty"`
+	}{id, req.Required, req.Scopes, req.Strict, environments}, &v); err != nil {
 		return err
 	}
 	return r.app.tellValidation(v)

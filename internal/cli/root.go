@@ -38,7 +38,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "help", Title: "Getting along:"},
 	)
 	root.AddCommand(
-		in("keep", a.planCommand()), in("keep", a.syncCommand()), in("keep", a.setCommand()),
+		in("keep", a.planCommand()), in("keep", a.syncCommand()), in("keep", a.setCommand()), in("keep", a.envCommand()),
 		in("look", a.statusCommand()), in("look", a.validateCommand()), in("look", a.auditCommand()), in("look", a.quotaCommand()),
 		in("rule", a.scopesCommand()), in("rule", a.exclusionsCommand()), in("rule", a.projectCommand()),
 		in("serve", a.initCommand()), in("serve", a.relayCommand()), in("serve", a.serveCommand()), in("serve", a.tokenCommand()), in("serve", a.memberCommand()), in("serve", a.migrateCommand()),

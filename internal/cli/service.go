@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/httpapi"
@@ -26,16 +27,17 @@ import (
 
 // A service is the rooms wired together for one process that serves.
 type service struct {
-	app        *app
-	api        api
-	credential github.Credential
-	store      *store.Store
-	accounts   *syncing.Accounts
-	syncing    *syncing.Service
-	relay      *relay.Server // nil where no jobs are heard
-	jobs       *jobs.Jobs
-	handler    http.Handler
-	traces     traces
+	app          *app
+	api          api
+	credential   github.Credential
+	store        *store.Store
+	accounts     *syncing.Accounts
+	syncing      *syncing.Service
+	environments *environment.Service
+	relay        *relay.Server // nil where no jobs are heard
+	jobs         *jobs.Jobs
+	handler      http.Handler
+	traces       traces
 }
 
 // service opens and wires everything, and asks GitHub nothing yet.
@@ -70,7 +72,7 @@ func (a *app) service(ctx context.Context, s serving) (_ *service, err error) {
 		return nil, err
 	}
 	sv.handler = httpapi.New(httpapi.Config{
-		Store: sv.store, Service: sv.syncing, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver, Relay: sv.relay,
+		Store: sv.store, Service: sv.syncing, Environments: sv.environments, Learn: a.redact.Learn, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver, Relay: sv.relay,
 		Gatekeepers: gatekeepers(s), Meters: meters, Traces: sv.traces.provider,
 		UserRate: rateOf(s.userRate), ProjectRate: rateOf(s.projectRate), WaitLimit: s.waitLimit, Version: version(), Log: a.log,
 	})
@@ -121,8 +123,9 @@ func (sv *service) wire(s serving, meters *httpapi.Meters) error {
 			FullRun: s.schedule.orNever(),
 		},
 	})
+	sv.environments = a.environmentsFor(sv, s.waitLimit, key)
 	sv.jobs = jobs.New(jobs.Config{
-		Store: sv.store, Service: sv.syncing, Accounts: sv.accounts, APIHost: sv.api.host(), Log: a.log,
+		Store: sv.store, Service: sv.syncing, Environments: sv.environments, Accounts: sv.accounts, APIHost: sv.api.host(), Log: a.log,
 		Interval: s.poll.orNever(), Drift: s.drift.orNever(), Roster: s.roster, Lapse: a.settings.lease.Lapse, Grace: s.drain,
 		Complaint: s.complaint, Patience: s.patience,
 		Metrics: jobs.Metrics{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
@@ -12,19 +13,24 @@ import (
 )
 
 func (a *app) validateCommand() *cobra.Command {
-	var required, scopes []string
+	var required, scopes, environments []string
 	var strict bool
 	c := &cobra.Command{
 		Use:   "validate",
 		Short: "Check that every secret is where it belongs, as it was left",
 		Long: "Validate compares what GitHub lists now with what is remembered, and exits with 3 when a\n" +
-			"secret is missing, was changed by someone else, or its scope could not be listed.",
+			"secret is missing, was changed by someone else, or its scope could not be listed; and when an\n" +
+			"environment that was applied is less protected than asked.\n\n" +
+			"With --environment it looks at these environments and nothing else: a step for a workflow\n" +
+			"before it deploys. One that was never applied has to be what its tier is by default.",
 		Example: "  octoseal validate --repo acme/widgets\n" +
-			"  octoseal validate --require NPM_TOKEN --require DEPLOY_KEY --scopes dependabot",
+			"  octoseal validate --require NPM_TOKEN --require DEPLOY_KEY --scopes dependabot\n" +
+			"  octoseal validate --environment production --require DATABASE_URL",
 		Args: exactly(),
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringSliceVar(&required, "require", nil, "look at the secret `NAME` only, which has to be in every scope; may be repeated")
+	c.Flags().StringSliceVar(&environments, "environment", nil, "look at the environment `NAME` only: dev, staging or production; may be repeated")
 	registerScopes(c.Flags(), &scopes, "look at `SCOPES` only")
 	c.Flags().BoolVar(&strict, "strict", false, "copies that Octoseal did not write are issues, too")
 	c.RunE = a.run(func(ctx context.Context, _ []string) error {
@@ -36,30 +42,43 @@ func (a *app) validateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		tiers, err := parseTiers(environments, at)
+		if err != nil {
+			return err
+		}
 		req := syncing.ValidateRequest{Actor: store.Local, Required: names, Scopes: at, Strict: strict}
 		if a.settings.server != "" {
-			return a.remotely(func(r *remote) error { return r.validate(ctx, req) })
+			return a.remotely(func(r *remote) error { return r.validate(ctx, req, tiers) })
 		}
-		return a.validate(ctx, req)
+		return a.validate(ctx, req, tiers)
 	})
 	return c
 }
 
-func (a *app) validate(ctx context.Context, req syncing.ValidateRequest) error {
+func (a *app) validate(ctx context.Context, req syncing.ValidateRequest, environments []environment.Tier) error {
 	s, err := a.online(ctx, toRecord)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	req.Repo = s.repo
-	v, err := s.Validate(ctx, req)
-	if err != nil {
+	v := validation{Rules: []environment.RuleFinding{}}
+	if len(environments) > 0 {
+		v.Validation.Valid = true
+	} else if v.Validation, err = s.Validate(ctx, req); err != nil {
 		return err
+	}
+	if len(environments) > 0 || len(req.Required)+len(req.Scopes) == 0 {
+		found, err := s.validateEnvironments(ctx, req, environments)
+		if err != nil {
+			return err
+		}
+		v = v.beside(found)
 	}
 	return a.tellValidation(v)
 }
 
-func (a *app) tellValidation(v syncing.Validation) error {
+func (a *app) tellValidation(v validation) error {
 	var err error
 	if a.settings.json {
 		err = a.screen.out.data(v)
@@ -74,7 +93,7 @@ func (a *app) tellValidation(v syncing.Validation) error {
 }
 
 // showValidation prints a row for each secret with an issue. The last line is parsed by scripts.
-func (a *app) showValidation(v syncing.Validation) {
+func (a *app) showValidation(v validation) {
 	var m matrix
 	mark := func(found []plan.Finding, c cell) {
 		for _, f := range found {
@@ -96,6 +115,12 @@ func (a *app) showValidation(v syncing.Validation) {
 		m.table().print(out)
 		out.println()
 	}
+	for _, r := range v.Rules {
+		out.paragraph(r.String())
+	}
+	if len(v.Rules) > 0 {
+		out.println()
+	}
 	for _, step := range v.RemediationSteps {
 		a.hint("%s", step)
 	}
@@ -109,7 +134,7 @@ func (a *app) showValidation(v syncing.Validation) {
 }
 
 // also counts what proves nothing and is no issue by itself.
-func also(v syncing.Validation) string {
+func also(v validation) string {
 	text := ""
 	if n := distinct(v.Unverified); n > 0 {
 		text += fmt.Sprintf(", %d not written by Octoseal", n)

@@ -17,7 +17,7 @@ import (
 // An apply is a job under the project's lease, being carried out.
 type apply struct {
 	*job
-	lease   *held
+	lease   *grip
 	works   []*work
 	opened  time.Time  // when the intents were
 	listing sync.Mutex // guards the lists of secrets, which environments renew side by side
@@ -30,6 +30,9 @@ type work struct {
 	shown  github.Environment      // as GitHub shows it now; zero where it is not there
 	fault  *fault.Fault            // what went wrong with the environment itself
 	steps  []*step
+
+	mu      sync.Mutex
+	refused *fault.Fault // what GitHub refused one secret for good, and so every other
 }
 
 // Plan says what Apply would do, and does nothing: it takes no lease and records nothing.
@@ -73,7 +76,7 @@ func (s *Service) Apply(ctx context.Context, req Request) (Result, error) {
 	defer lease.release()
 	a, err := w.begin(ctx, req, lease)
 	if err != nil {
-		return Result{}, err
+		return Result{}, w.abandon(ctx, req, err)
 	}
 	a.carryOut(ctx)
 	return a.finish(ctx)
@@ -108,7 +111,7 @@ func (s *session) follow(ctx context.Context) error {
 }
 
 // begin does everything that comes before the first write.
-func (s *session) begin(ctx context.Context, req Request, lease *held) (*apply, error) {
+func (s *session) begin(ctx context.Context, req Request, lease *grip) (*apply, error) {
 	j, err := s.prepare(ctx, s, req)
 	if err != nil {
 		return nil, err

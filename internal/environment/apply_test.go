@@ -123,6 +123,9 @@ func TestRefusedEnvironmentIsUntouched(t *testing.T) {
 	if c, _ := w.config("production"); c.Status != store.EnvironmentFailed || len(c.Secrets) != 1 {
 		t.Errorf("remembered as %+v", c)
 	}
+	if v := w.validate("production"); !v.Valid { // what was applied last is in force
+		t.Errorf("%+v", v)
+	}
 }
 
 // Deployments under way hold rules back, but no secrets; neither do ended and forgotten ones.
@@ -308,5 +311,16 @@ func TestWhatIsNotNamedIsKept(t *testing.T) {
 	}
 	if e.Branches != githubsim.CustomBranches || len(e.Patterns) != 1 || e.Patterns[0].Name != "release/*" {
 		t.Errorf("%s %+v", e.Branches, e.Patterns)
+	}
+}
+
+// Without a reviewer self-review cannot be prevented, and GitHub would refuse it.
+func TestNoReviewersLeft(t *testing.T) {
+	w := newWorld(t)
+	w.done(asked("staging", environment.Rules{ReviewerIDs: []int64{w.reviewer}}))
+	w.sim.ChangeEnvironment(repo, "staging", func(e *githubsim.Environment) { e.PreventSelfReview = true })
+	w.done(asked("staging", environment.Rules{RequiredReviewers: ptr(0)}))
+	if e := w.shows("staging"); len(e.Reviewers) != 0 || e.PreventSelfReview {
+		t.Errorf("%+v", e)
 	}
 }

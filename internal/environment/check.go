@@ -200,41 +200,45 @@ func (c *checker) form(l Links) {
 // shared finds resources that two environments would be linked to, those that are remembered of
 // environments outside the spec included: what staging does must not reach production's data.
 func (c *checker) shared() {
-	type user struct {
-		tier  Tier
-		index int // in the spec; -1: remembered
-	}
-	after := map[Tier]Links{}
+	after, index := map[Tier]Links{}, map[Tier]int{}
 	for t, l := range c.Linked {
 		after[t] = l
 	}
-	index := map[Tier]int{}
 	for i, a := range c.asked {
 		if t, err := ParseTier(a.Name); err == nil {
 			after[t], index[t] = a.Linked.over(after[t]), i
 		}
 	}
-	users := map[string]user{}
+	users := map[string]Tier{}
 	for _, t := range Tiers() {
-		i, inSpec := index[t]
-		if !inSpec {
-			i = -1
-		}
 		for _, link := range after[t].each() {
 			key := string(link.Subject) + "\x00" + link.Value
 			other, taken := users[key]
-			switch {
-			case link.Value == "":
-			case !taken:
-				users[key] = user{t, i}
-			case max(i, other.index) >= 0: // or it was so before, and is not this spec's doing
-				c.path = fmt.Sprintf("environments[%d]", max(i, other.index))
-				whose := other.tier
-				if i < other.index {
-					whose = t
-				}
-				c.add(string(link.Subject), fault.RequestInvalid, "the %s is linked to %s already; no two environments share one", link.Title, whose)
+			if link.Value == "" {
+				continue
 			}
+			if !taken {
+				users[key] = t
+				continue
+			}
+			c.blame(link, t, other, index)
 		}
+	}
+}
+
+// blame tells the later one of those whose link stands in the spec; what both remember is not this
+// spec's doing.
+func (c *checker) blame(link Link, a, b Tier, index map[Tier]int) {
+	at := -1
+	other := a
+	for _, pair := range [][2]Tier{{a, b}, {b, a}} {
+		i, inSpec := index[pair[0]]
+		if inSpec && i > at && c.asked[i].Linked.at(link.Subject) != "" {
+			at, other = i, pair[1]
+		}
+	}
+	if at >= 0 {
+		c.path = fmt.Sprintf("environments[%d]", at)
+		c.add(string(link.Subject), fault.RequestInvalid, "the %s is linked to %s already; no two environments share one", link.Title, other)
 	}
 }

@@ -51,6 +51,8 @@ func TestBadInput(t *testing.T) {
 			[]string{"environments[1].linkedResources.neonBranchId"}},
 		{"a branch of one that is remembered", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "br-staging"}}},
 			[]string{"environments[0].linkedResources.neonBranchId"}},
+		{"a branch that its environment keeps", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "br-staging"}}, asked("staging", environment.Rules{})},
+			[]string{"environments[0].linkedResources.neonBranchId"}},
 		{"a branch handed on", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "br-staging"}}, {Name: "staging", Linked: environment.Links{NeonBranchID: "br-new"}}}, nil},
 		{"one name for a branch and a Worker", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "x"}}, {Name: "staging", Linked: environment.Links{CloudflareWorkerName: "x"}}}, nil},
 		{"a Worker and a project of two", []environment.Asked{

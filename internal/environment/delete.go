@@ -53,7 +53,7 @@ func (s *Service) Delete(ctx context.Context, req DeleteRequest) (Deleted, error
 	return w.delete(ctx, t, req, lease)
 }
 
-func (s *session) delete(ctx context.Context, t Tier, req DeleteRequest, lease *held) (Deleted, error) {
+func (s *session) delete(ctx context.Context, t Tier, req DeleteRequest, lease *grip) (Deleted, error) {
 	e, there := s.list.Find(string(t))
 	if !there && !s.memory[t].Applied {
 		return Deleted{}, fault.New(fault.ResourceNotFound, fault.Context{"resource": "Environment " + string(t), "environment": string(t)})

@@ -17,6 +17,10 @@ import (
 // maxFile bounds a file of environments: three of them with a hundred names each are a few pages.
 const maxFile = 256 << 10
 
+// maxBrackets bounds what may be nested: the parser's time grows with the square of it. Every secret
+// may have its {from: NAME}.
+const maxBrackets = 1000
+
 // A File is a file of environments. It names secrets and holds none: each stands for the value of a
 // source, under its own name or another.
 type File struct {
@@ -42,6 +46,9 @@ func ParseFile(label string, text []byte) (File, error) {
 	f := File{label: label, places: map[string]place{}}
 	if len(text) > maxFile {
 		return f, fault.Invalid("%s has %d bytes, more than the %d that are read", label, len(text), maxFile)
+	}
+	if bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxBrackets {
+		return f, fault.Invalid("%s has more than %d brackets", label, maxBrackets)
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return f, f.refuse([]Problem{{Line: 1, Column: 1, Why: "names no environment"}})

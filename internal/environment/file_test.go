@@ -129,6 +129,14 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// A file that would keep the parser busy is not parsed.
+func TestHugeFiles(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[", 200_000), strings.Repeat("{a: ", 60_000), strings.Repeat("# comment\n", 30_000)} {
+		_, err := environment.ParseFile("environments.yaml", []byte(text))
+		isCode(t, err, fault.RequestInvalid)
+	}
+}
+
 // What Check finds is told by where it stands in the file.
 func TestProblemsArePlaced(t *testing.T) {
 	f := parse(t, good)

@@ -41,13 +41,17 @@ func (a *apply) fill(ctx context.Context, w *work) {
 	}
 	sending, stop := context.WithTimeoutCause(ctx, a.settings.WriteTime-a.now().Sub(a.opened), timeUp())
 	defer stop()
+	// One asks for the key before all need it, so that a refusal is heard once.
+	if _, err := a.hub.PublicKey(sending, a.repo, w.Tier.Scope()); err != nil {
+		_ = w.noted(explain(sending, err))
+	}
 	var g errgroup.Group
 	g.SetLimit(a.settings.Concurrency)
 	for _, s := range w.steps {
 		g.Go(func() error {
 			began := a.now()
-			if err := a.send(sending, s); err != nil {
-				s.fault = a.explainStep(sending, s, err)
+			if s.fault = w.refusal(); s.fault == nil {
+				s.fault = w.noted(a.explainStep(sending, s, a.send(sending, s)))
 			}
 			s.took = a.now().Sub(began)
 			return nil
@@ -85,7 +89,28 @@ func (a *apply) put(ctx context.Context, s *step) error {
 	return err
 }
 
+// refusal is what GitHub refused a secret of the environment for: a permission that is missing is
+// missing for every one.
+func (w *work) refusal() *fault.Fault {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refused
+}
+
+func (w *work) noted(f *fault.Fault) *fault.Fault {
+	if f != nil && f.Code == fault.IntegrationDenied {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.refused = f
+	}
+	return f
+}
+
+// explainStep turns what went wrong with a secret into the fault that is reported; nil stays nil.
 func (a *apply) explainStep(ctx context.Context, s *step, err error) *fault.Fault {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, github.StaleKey) {
 		return fault.New(fault.EncryptionFailed, fault.Context{"secretName": s.name.String(), "error": err.Error()}).Because(err)
 	}

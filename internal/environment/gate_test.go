@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/octoseal/octoseal/internal/environment"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/store"
@@ -76,7 +77,6 @@ func TestGate(t *testing.T) {
 		}
 	}
 	said("production", true)
-	said("Production", true)
 	g.sim.ChangeEnvironment(repo, "production", func(e *githubsim.Environment) { e.WaitTimer = 0 })
 	g.sim.DeleteSecret(repo, "environment:production", "API_TOKEN")
 	said("production", false, "waitTimer", "loosened", "API_TOKEN is missing")
@@ -112,4 +112,66 @@ func TestGateThatCannotLook(t *testing.T) {
 	if said := g.sim.Reviews(repo, run); len(said) != 0 {
 		t.Errorf("%+v", said)
 	}
+}
+
+// GitHub spells an environment as whoever made it did.
+func TestGateOfAnotherSpelling(t *testing.T) {
+	g := newGate(t)
+	g.sim.AddEnvironment(repo, "Production")
+	g.done(asked("production", environment.Rules{ReviewerIDs: []int64{g.reviewer}}, "API_TOKEN"))
+	h, run := g.held("Production")
+	if v, err := g.svc.Review(t.Context(), h); err != nil || !v.Approved || h.Environment != "Production" || g.sim.Reviews(repo, run)[0].State != "approved" {
+		t.Errorf("%+v %+v %v", h, v, err)
+	}
+}
+
+// An App that may not administer the repository is told which permission it lacks, and no secret goes
+// where no environment was to be had.
+func TestPermissionMissing(t *testing.T) {
+	g := newGate(t)
+	weak := g.sim.AddApp(githubsim.App{Slug: "weak", Permissions: githubsim.Permissions{"actions": "read", "environments": "write"}})
+	g.sim.Install(githubsim.Installation{App: weak.ID, Account: "acme"})
+	var err error
+	if g.signs, err = github.App(github.AppConfig{ID: fmt.Sprint(weak.ID), PrivateKey: weak.PrivateKeyPEM()}); err != nil {
+		t.Fatal(err)
+	}
+	g.svc = g.service()
+	res := g.apply(asked("dev", environment.Rules{}, "API_TOKEN"))
+	same(t, "errors", codes(res.Errors), []string{"dev GITHUB_INTEGRATION_DENIED"})
+	if !strings.Contains(res.Errors[0].Error+res.Errors[0].Hint, "administration") && !strings.Contains(res.Errors[0].Hint, "Administration") {
+		t.Errorf("%+v", res.Errors[0])
+	}
+	if len(res.Created) != 0 {
+		t.Errorf("created %v", res.Created)
+	}
+}
+
+// A permission that is missing for one secret is missing for all, and GitHub is not asked for each.
+func TestSecretsRefused(t *testing.T) {
+	w := newWorld(t)
+	var names []string
+	for i := range 30 {
+		names = append(names, fmt.Sprintf("SECRET_%d", i))
+	}
+	for _, path := range []string{"/secrets/public-key", "/secrets/SECRET_"} {
+		w.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Path: path, Answer: &githubsim.Answer{
+			Status: 403, Body: `{"message":"Resource not accessible by personal access token","status":"403"}`,
+		}}}})
+		w.sim.ResetRequests()
+		res := w.apply(asked("dev", environment.Rules{}, names...))
+		if len(res.Errors) != len(names) || res.Errors[0].Code != fault.IntegrationDenied {
+			t.Errorf("%s: %d errors", path, len(res.Errors))
+		}
+		n := 0
+		for _, r := range w.sim.Requests() {
+			if strings.Contains(r.Path, path) {
+				n++
+			}
+		}
+		if n == 0 || n > 10 {
+			t.Errorf("%s: asked %d times", path, n)
+		}
+	}
+	w.sim.SetFaults(githubsim.Faults{})
+	w.done(asked("dev", environment.Rules{}, names...))
 }

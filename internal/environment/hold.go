@@ -9,15 +9,16 @@ import (
 	"github.com/octoseal/octoseal/internal/store"
 )
 
-// A held lease is the project's, of runs and applies alike: only one of them writes at a time.
-type held struct {
+// A grip is a hold on the project's lease, which runs and applies share: only one of them writes at a
+// time.
+type grip struct {
 	*store.Lease
 	release func()
 }
 
 // hold takes the project's lease, waiting for whoever has it, and keeps it alive until release. The
 // context it returns ends when the lease is lost: whoever works under it stops.
-func (s *session) hold(ctx context.Context) (context.Context, *held, error) {
+func (s *session) hold(ctx context.Context) (context.Context, *grip, error) {
 	lease, err := s.acquire(ctx)
 	if err != nil {
 		return ctx, nil, err
@@ -28,7 +29,7 @@ func (s *session) hold(ctx context.Context) (context.Context, *held, error) {
 		defer close(done)
 		s.beat(under, lease, cancel)
 	}()
-	return under, &held{Lease: lease, release: func() {
+	return under, &grip{Lease: lease, release: func() {
 		cancel(nil)
 		<-done
 		if err := lease.Release(ctx); err != nil {

@@ -154,7 +154,7 @@ func (s *session) look(ctx context.Context, tiers []Tier) error {
 			secrets(t)
 		}
 	}
-	var err, envErr error
+	var envErr error
 	wg.Go(func() {
 		s.list, envErr = s.hub.Environments(ctx, s.repo, seenBefore[github.EnvironmentList](s, kindEnvironments))
 		for _, t := range tiers {
@@ -165,18 +165,25 @@ func (s *session) look(ctx context.Context, tiers []Tier) error {
 	})
 	repo, date, err := s.hub.Repository(ctx, s.repo.Ref(), seenBefore[github.Repository](s, kindRepository))
 	wg.Wait()
+	if err := s.lookFault(ctx, repo, err); err != nil {
+		return err
+	}
+	s.repo, s.date = repo, date
+	if envErr != nil {
+		return envErr
+	}
+	return listErr
+}
+
+// lookFault is why what was seen cannot be used: above all, that it is another repository's.
+func (s *session) lookFault(ctx context.Context, repo github.Repository, err error) error {
 	switch {
 	case errors.Is(err, github.ErrReplaced), err == nil && s.project.RepositoryID != 0 && repo.ID != s.project.RepositoryID:
 		return replaced(s.project)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case err != nil:
-		return err
-	case envErr != nil:
-		return envErr
 	}
-	s.repo, s.date = repo, date
-	return listErr
+	return err
 }
 
 // observed is what GitHub shows of the tiers, those that it does not have left out.

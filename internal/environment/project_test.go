@@ -5,6 +5,7 @@ import (
 
 	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
 )
 
@@ -30,6 +31,9 @@ func TestReplacedAndRenamed(t *testing.T) {
 	w.sim.AddRepository(githubsim.Repository{FullName: repo})
 	w.sim.ResetRequests()
 	_, err = w.svc.Apply(t.Context(), req)
+	isCode(t, err, fault.ResourceNotFound)
+	w.signs = github.Token(w.sim.AddToken(githubsim.Token{}), "another token") // which has seen no list yet
+	_, err = w.service().Apply(t.Context(), req)
 	isCode(t, err, fault.ResourceNotFound)
 	if n := w.sim.Counts().Writes; n != 0 {
 		t.Errorf("%d writes to a stranger", n)
@@ -71,5 +75,7 @@ func TestQuota(t *testing.T) {
 	if _, there := w.sim.Environment(repo, "staging"); there {
 		t.Error("begun all the same")
 	}
+	events := told(w.events())
+	same(t, "last event", events[len(events)-1:], []string{"sync_all - [environment:dev environment:production environment:staging] failure"})
 	w.done(three[0]) // nothing to do is not refused
 }

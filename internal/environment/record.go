@@ -3,6 +3,7 @@ package environment
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,33 @@ func (a *apply) finish(ctx context.Context) (Result, error) {
 	a.log.InfoContext(ctx, "environments recorded", "run", a.id, "project", a.project.ID, "created", res.Created,
 		"updated", res.Updated, "errors", len(res.Errors), "head_seq", head.Seq, "head_hash", head.Hash)
 	return res, cancelled
+}
+
+// abandon records an apply that ended before it wrote anything, and returns why it ended.
+func (s *session) abandon(ctx context.Context, req Request, why error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		why = cause // a lease that was lost, rather than what was cut short by it
+	}
+	reason := "interrupted before anything was written"
+	if !errors.Is(why, context.Canceled) {
+		reason = fault.Of(why).Message
+	}
+	var scopes []secret.Scope
+	failed := map[secret.Scope]bool{}
+	for _, a := range req.Environments {
+		scope := Tier(a.Name).Scope() // it was checked before
+		scopes, failed[scope] = append(scopes, scope), true
+	}
+	slices.SortFunc(scopes, secret.Scope.Compare)
+	e := s.event(audit.SyncAll).Outcome(scopes, failed, reason)
+	e.Metadata = map[string]any{"environments": true}
+	ctx, stop := ending(ctx)
+	defer stop()
+	o := store.EnvironmentOutcome{Project: s.project.ID, Actor: s.actor, Run: s.id, Events: []audit.Event{e}}
+	if _, err := s.store.RecordEnvironments(ctx, s.now(), o); err != nil {
+		s.log.WarnContext(ctx, "abandoned apply not recorded", "run", s.id, "cause", err)
+	}
+	return why
 }
 
 // unrecorded says that the database refused what was done. Its intents stand, so the next apply puts

@@ -13,6 +13,7 @@ import (
 	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/githubsim"
+	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
 )
 
@@ -64,6 +65,12 @@ func TestSecretsInConflict(t *testing.T) {
 	}
 	if _, there := w.sim.Value(repo, "environment:dev", "THEIRS"); !there {
 		t.Error("a secret was deleted")
+	}
+	// Once somebody deleted it too, it is not missed.
+	w.sim.DeleteSecret(repo, "environment:dev", "THEIRS")
+	w.done(asked("dev", environment.Rules{}, "OURS"))
+	if v := w.validate("dev"); !v.Valid {
+		t.Errorf("%+v", v)
 	}
 }
 
@@ -285,4 +292,80 @@ func TestListLag(t *testing.T) {
 	w.sim.SetFaults(githubsim.Faults{})
 	w.done(dev)
 	w.holds("dev", "API_TOKEN", "SECOND")
+}
+
+// A list that lags shows the write before ours, and a second ago is near enough to be taken for it.
+func TestTwoWritesASecondApartAndAListThatLags(t *testing.T) {
+	w := newWorld(t)
+	dev := asked("dev", environment.Rules{}, "API_TOKEN")
+	w.sim.Freeze()
+	w.apply(dev)
+	w.sim.Advance(time.Second)
+	w.sim.Thaw()
+	dev.Secrets[0] = value("API_TOKEN", "two")
+	w.sim.SetFaults(githubsim.Faults{ListLag: 30 * time.Millisecond})
+	w.apply(dev)
+	w.sim.SetFaults(githubsim.Faults{})
+	w.sim.Advance(time.Second) // past the lag
+	w.done(dev)
+}
+
+// What a killed apply wrote is ours, also when the one after it was cancelled before it wrote again.
+func TestKilledThenCancelled(t *testing.T) {
+	w := newWorld(t)
+	dev := asked("dev", environment.Rules{}, "FIRST", "SECOND", "THIRD")
+	w.killed(dev)
+	v, err := w.svc.Validate(t.Context(), environment.ValidateRequest{
+		Project: w.project(), Actor: store.Local, Environments: environment.Tiers()[:1], Required: []secret.Name{secret.MustName("FIRST")},
+	})
+	if err != nil || v.Valid || len(v.Conflicts) != 1 || len(v.RemediationSteps) != 1 || strings.Contains(v.RemediationSteps[0], "--force") {
+		t.Errorf("left unsettled: %+v %v", v, err)
+	}
+	w.sim.Advance(20 * time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	svc := w.service(func(c *environment.Config) { c.Settings.Concurrency = 1 })
+	w.sim.OnAnswer(func(r githubsim.Request) {
+		if r.Write() {
+			cancel()
+		}
+	})
+	if _, err := svc.Apply(ctx, w.request(dev)); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	w.sim.OnAnswer(nil)
+	w.done(dev)
+	w.holds("dev", "FIRST", "SECOND", "THIRD")
+}
+
+// Nothing is written under a lease that is not ours any more.
+func TestLostLease(t *testing.T) {
+	w := newWorld(t)
+	svc := w.service(func(c *environment.Config) {
+		c.Settings.Lease = store.LeaseTimes{Heartbeat: time.Hour, Lapse: time.Millisecond, Grace: time.Millisecond}
+	})
+	w.sim.SetFaults(githubsim.Faults{Latency: 5 * time.Millisecond})
+	res, err := svc.Apply(t.Context(), w.request(w.three("API_TOKEN")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "errors", codes(res.Errors), []string{"dev STORE_UNAVAILABLE", "staging STORE_UNAVAILABLE", "production STORE_UNAVAILABLE"})
+	if n := w.sim.Counts().Writes; n != 0 {
+		t.Errorf("%d writes", n)
+	}
+}
+
+// The lists of environments are not those that runs keep and polling looks at.
+func TestListsAreNoScopes(t *testing.T) {
+	w := newWorld(t)
+	w.done(w.three("API_TOKEN")...)
+	lists, err := w.db.Lists(t.Context(), w.project().ID, w.signs.Fingerprint())
+	if err != nil || len(lists) != 5 {
+		t.Errorf("%d lists, %v", len(lists), err)
+	}
+	for _, l := range lists {
+		if _, err := secret.ParseScope(l.Kind); err == nil {
+			t.Errorf("%s is spelled like a scope", l.Kind)
+		}
+	}
 }

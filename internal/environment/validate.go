@@ -303,13 +303,21 @@ func (v *validation) remedies(res Validation) []string {
 	}
 	for _, c := range res.Conflicts {
 		for _, scope := range c.Scopes {
-			steps = append(steps, fmt.Sprintf("%s was changed in %s by someone else: %s --force writes over it", c.SecretName, scope, apply))
+			steps = append(steps, v.remedyOf(c.SecretName, scope, apply))
 		}
 	}
 	for _, f := range res.Unverified {
 		steps = append(steps, fmt.Sprintf("%s in %s was not written by Octoseal, so nothing is known of the value: add it to the environment's secrets, then %s --force", f.SecretName, f.Scope, apply))
 	}
 	return steps
+}
+
+func (v *validation) remedyOf(name secret.Name, scope secret.Scope, apply string) string {
+	tier, _ := scope.Environment()
+	if v.standings[Tier(tier)][name] == plan.StandsOpen {
+		return fmt.Sprintf("%s was left unsettled in %s by an interrupted apply: %s", name, scope, apply)
+	}
+	return fmt.Sprintf("%s was changed in %s by someone else: %s --force writes over it", name, scope, apply)
 }
 
 // note records the validation in the audit trail of a project that has one.

@@ -14,6 +14,7 @@ import (
 type Identity struct {
 	Kind        string            // "classic token", "fine-grained token", "GitHub App", …
 	Login       string            // the user's login, or the App's slug; empty for a bare installation token
+	UserID      int64             // the user's number; zero for an App and a bare installation token
 	Scopes      []string          // of a classic token, sorted
 	Permissions map[string]string // of an App's installation, if one was used: slug → read or write
 	Expiry      time.Time         // zero when none was announced
@@ -38,6 +39,7 @@ func (c *Client) Whoami(ctx context.Context) (Identity, error) {
 		return Identity{}, err
 	}
 	var body struct {
+		ID    int64  `json:"id"`
 		Login string `json:"login"`
 		Slug  string `json:"slug"`
 	}
@@ -49,6 +51,7 @@ func (c *Client) Whoami(ctx context.Context) (Identity, error) {
 		id.Login, id.Permissions = body.Slug, c.credential.granted()
 		return id, nil
 	}
+	id.UserID = body.ID
 	scopes, _ := scopesOf(a.header)
 	for s := range scopes {
 		id.Scopes = append(id.Scopes, s)

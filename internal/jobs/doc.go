@@ -13,7 +13,8 @@
 //     it needs, has the workflow started, and waits without a worker and without the lease until the
 //     job has claimed it and brought them to whichever replica it reached (relay.go).
 //   - retry: a look at a project whose run failed, after 1, 5 and 30 minutes.
-//   - webhook: what a delivery of GitHub's says, reduced to where to look.
+//   - webhook: what a delivery of GitHub's says, reduced to where to look; a deployment that our
+//     protection rule holds back is judged.
 //   - upkeep: partitions, retention and pruning, once for all replicas.
 //
 // # Polling

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/store"
 	"github.com/octoseal/octoseal/internal/syncing"
@@ -63,13 +64,14 @@ type memory interface {
 	relays
 }
 
-// A Config says what to work with. Store, Service, Accounts and APIHost are required; the zero value
-// of any other field means its default.
+// A Config says what to work with. Store, Service, Environments, Accounts and APIHost are required; the
+// zero value of any other field means its default.
 type Config struct {
-	Store    memory
-	Service  *syncing.Service
-	Accounts *syncing.Accounts
-	APIHost  string // of the GitHub whose projects are worked for
+	Store        memory
+	Service      *syncing.Service
+	Environments *environment.Service
+	Accounts     *syncing.Accounts
+	APIHost      string // of the GitHub whose projects are worked for
 
 	Interval time.Duration   // between looks at a project's Actions list, unless it has its own; 60 s, negative: no looks, and no runs that nobody asks for
 	Drift    time.Duration   // at most so long between looks at its target lists; 5 minutes

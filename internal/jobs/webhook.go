@@ -37,6 +37,9 @@ func (j *Jobs) webhook(ctx context.Context, job store.Job) error {
 		err = j.follow(ctx, news)
 	}
 	j.Metrics.Delivered(string(news.What), err == nil)
+	if errors.Is(err, errPointless) {
+		return j.Store.FinishDelivery(ctx, j.Now(), job.Key, false)
+	}
 	if err != nil {
 		return err
 	}
@@ -46,6 +49,9 @@ func (j *Jobs) webhook(ctx context.Context, job store.Job) error {
 func (j *Jobs) follow(ctx context.Context, news github.News) error {
 	if news.What == github.Withdrawn && len(news.Repositories) == 0 {
 		return j.withdrawAll(ctx, news.Installation)
+	}
+	if news.What == github.Held {
+		return j.review(ctx, news)
 	}
 	for _, id := range news.Repositories {
 		p, known, err := j.Store.ProjectByRepositoryID(ctx, j.APIHost, id)

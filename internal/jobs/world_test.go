@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/githubsim/conform"
@@ -157,7 +158,11 @@ func (w *world) replica(change func(*jobs.Config, *github.Config), repos ...stri
 		Accounts: r.accounts, Sources: sources, Store: w.db, APIHost: w.host(), Holder: "test", Log: log, Relay: w.relay,
 		Settings: syncing.Settings{FullRun: w.full, Lease: quick, Lag: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}},
 	})
-	c.Service, c.Accounts = r.service, r.accounts
+	environments := environment.New(environment.Config{
+		Accounts: r.accounts, Store: w.db, APIHost: w.host(), Holder: "test", Log: log,
+		Settings: environment.Settings{Lease: quick, Lag: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}},
+	})
+	c.Service, c.Environments, c.Accounts = r.service, environments, r.accounts
 	r.Jobs = jobs.New(c)
 	return r
 }
