@@ -89,8 +89,10 @@ func (s *Service) Plan(ctx context.Context, req Request) (Preview, error) {
 // Sync brings the targets in step. The order is the safety: lease, lists, plan, gates, intents,
 // writes, deletes, closing lists, record. The result is valid together with ErrDeclined or a
 // cancellation when anything was written before.
-func (s *Service) Sync(ctx context.Context, req Request) (Result, error) {
+func (s *Service) Sync(ctx context.Context, req Request) (res Result, err error) {
 	r := s.newRun(ctx, req)
+	ctx, end := r.span(ctx, "sync")
+	defer func() { end(err) }()
 	defer r.closeSource()
 	ctx, release, err := r.begin(ctx)
 	if err != nil {
@@ -267,7 +269,9 @@ func (s *Service) projectFor(r github.Repository) store.Project {
 }
 
 // look observes GitHub for this run.
-func (r *run) look(ctx context.Context) error {
+func (r *run) look(ctx context.Context) (err error) {
+	ctx, end := r.span(ctx, "observe")
+	defer func() { end(err) }()
 	r.req.Progress(Event{Stage: Observing})
 	l := look{ref: r.req.Repo, number: r.project.RepositoryID, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
 	v, err := r.observe(ctx, l)
