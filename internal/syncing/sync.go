@@ -51,6 +51,7 @@ type run struct {
 	req      Request
 	record   store.Run
 	started  time.Time
+	thought  time.Duration // of that a person took to answer
 	known    map[string]json.RawMessage
 	project  store.Project
 	isKnown  bool // the project stands in the database
@@ -109,6 +110,9 @@ func (s *Service) Sync(ctx context.Context, req Request) (res Result, err error)
 	return r.finish(ctx)
 }
 
+// lasted is how long the run has worked. The time that a person took to answer is not its own.
+func (r *run) lasted() time.Duration { return r.now().Sub(r.started) - r.thought }
+
 func (s *Service) newRun(ctx context.Context, req Request) *run {
 	if req.Progress == nil {
 		req.Progress = func(Event) {}
@@ -139,6 +143,10 @@ func (r *run) openSource(ctx context.Context) (err error) {
 	if r.req.Open != nil {
 		r.req.Source, err = r.req.Open(ctx)
 		r.useDefaults()
+	}
+	if err == nil && r.req.Source.FromActions() && slices.Contains(r.req.Options.Scopes, secret.Actions) {
+		err = fault.Invalid("Scope actions is where the values come from, so nothing can be written there").
+			Hinting("Leave it out of the scopes, or take the values from elsewhere.")
 	}
 	return err
 }
@@ -435,6 +443,7 @@ func (r *run) prepare(ctx context.Context) error {
 func (r *run) ask(ctx context.Context) error {
 	asked := r.now()
 	d, err := r.req.Decide(ctx, r.preview())
+	r.thought = r.now().Sub(asked)
 	if err != nil {
 		return err
 	}
@@ -444,7 +453,7 @@ func (r *run) ask(ctx context.Context) error {
 	if d.Adopt != plan.AdoptNone {
 		r.req.Options.Adopt = d.Adopt
 	}
-	if r.now().Sub(asked) > time.Second {
+	if r.thought > time.Second {
 		if err := r.lookAgain(ctx); err != nil {
 			return err
 		}
