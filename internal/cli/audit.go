@@ -124,14 +124,18 @@ func (a *app) auditVerify() *cobra.Command {
 		Use: "verify", Short: "Walk the chain of events and say whether it is whole", Args: exactly(),
 		Long: "Every event carries the hash of the one before it. Verify recomputes them all. A chain that\n" +
 			"was rewritten from end to end still fits itself, so keep the head of a run elsewhere and\n" +
-			"check against it with --head.",
+			"check against it with --head. Of a server the events are fetched and recomputed here; how far\n" +
+			"they reach it says itself, so check against a head that was kept there too.",
 	}
 	c.Flags().StringVar(&head, "head", "", "the `HASH` of an event that was kept elsewhere")
-	c.RunE = a.runHere(func(ctx context.Context, _ []string) error { return a.verify(ctx, head) })
+	c.RunE = a.run(func(ctx context.Context, _ []string) error { return a.verify(ctx, head) })
 	return c
 }
 
 func (a *app) verify(ctx context.Context, head string) error {
+	if a.settings.server != "" {
+		return a.remotely(func(r *remote) error { return r.verify(ctx, head) })
+	}
 	s, err := a.offline(ctx, toRead)
 	if err != nil {
 		return err
@@ -141,6 +145,10 @@ func (a *app) verify(ctx context.Context, head string) error {
 	if err != nil {
 		return err
 	}
+	return a.tellVerified(v)
+}
+
+func (a *app) tellVerified(v syncing.Verified) (err error) {
 	if a.settings.json {
 		err = a.screen.out.data(v)
 	} else {

@@ -18,11 +18,12 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check credentials, permissions, stores, clocks and the database",
+		Short: "Check credentials, permissions, stores, clocks and the database, or a server",
 		Long: "Doctor looks at everything a sync depends on and says what stands in its way, and what to do\n" +
-			"about it. It writes no secret. It exits with 3 when something needs attention.",
+			"about it. It writes no secret. It exits with 3 when something needs attention. With --server it\n" +
+			"looks at that server, at the way there, and at what the token in " + tokenVariable + " allows.",
 		Args: exactly(),
-		RunE: a.runHere(func(ctx context.Context, _ []string) error { return a.doctor(ctx) }),
+		RunE: a.run(func(ctx context.Context, _ []string) error { return a.doctor(ctx) }),
 	}
 }
 
@@ -62,9 +63,11 @@ func (d *diagnosis) fault(check string, err error) {
 
 func (a *app) doctor(ctx context.Context) error {
 	d := diagnosis{Healthy: true}
-	a.examineDatabase(ctx, &d)
-	a.examineHashKey(&d)
-	if err := a.examineGitHub(ctx, &d); err != nil {
+	examine := a.examineHere
+	if a.settings.server != "" {
+		examine = a.examineServer
+	}
+	if err := examine(ctx, &d); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -81,6 +84,13 @@ func (a *app) doctor(ctx context.Context) error {
 		return errAttention
 	}
 	return nil
+}
+
+// examineHere looks at what a command that works by itself depends on.
+func (a *app) examineHere(ctx context.Context, d *diagnosis) error {
+	a.examineDatabase(ctx, d)
+	a.examineHashKey(d)
+	return a.examineGitHub(ctx, d)
 }
 
 func (a *app) showDiagnosis(d diagnosis) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -35,25 +36,36 @@ const biggestAnswer = 64 << 20
 
 // remotely has a server do it.
 func (a *app) remotely(do func(r *remote) error) error {
+	r, err := a.remote()
+	if err != nil {
+		return err
+	}
+	defer r.client.CloseIdleConnections()
+	if r.token.Len() == 0 {
+		return r.noToken()
+	}
+	return do(r)
+}
+
+// remote is the server that --server names. It may be looked at without a token.
+func (a *app) remote() (*remote, error) {
 	base, err := url.Parse(strings.TrimRight(a.settings.server, "/"))
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
-		return fault.Invalid("--server is no URL of a server").Hinting("Write it like https://octoseal.example")
+		return nil, fault.Invalid("--server is no URL of a server").Hinting("Write it like https://octoseal.example")
 	}
 	if base.Scheme == "http" && !isLoopbackHost(base.Hostname()) {
-		return fault.Invalid("--server is http, which would show the token to everybody on the way").
+		return nil, fault.Invalid("--server is http, which would show the token to everybody on the way").
 			Hinting("Use https, or http to this machine only.")
 	}
-	token := a.Getenv(tokenVariable)
-	if token == "" {
-		return fault.New(fault.TokenMissing, nil).Saying("%s is not set, and %s answers nobody without a token", tokenVariable, base.Host).
-			Hinting("Its operator makes one: octoseal token create --user LOGIN --role developer --project PROJECT")
-	}
-	r := &remote{app: a, base: base, token: secret.NewPlaintext([]byte(token)), client: &http.Client{
+	return &remote{app: a, base: base, token: secret.NewPlaintext([]byte(a.Getenv(tokenVariable))), client: &http.Client{
 		Timeout:       requestTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token is for this host
-	}}
-	defer r.client.CloseIdleConnections()
-	return do(r)
+	}}, nil
+}
+
+func (r *remote) noToken() error {
+	return fault.New(fault.TokenMissing, nil).Saying("%s is not set, and %s answers nobody without a token", tokenVariable, r.base.Host).
+		Hinting("Its operator makes one: octoseal token create --user LOGIN --role developer --project PROJECT")
 }
 
 // asking spells the parameters of a query.
@@ -69,42 +81,59 @@ func asking(pairs ...string) string {
 
 // ask sends a request and reads the answer, or the fault that it is.
 func (r *remote) ask(ctx context.Context, method, path string, body, into any) (status int, err error) {
-	var content io.Reader
+	var content []byte
 	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
+		if content, err = json.Marshal(body); err != nil {
 			return 0, err
 		}
-		content = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, r.base.String()+path, content)
+	a, err := r.send(ctx, method, path, content)
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("Authorization", "Bearer "+string(r.token.Expose()))
+	if a.status >= http.StatusMultipleChoices {
+		return a.status, r.refused(a)
+	}
+	if into == nil || len(a.body) == 0 {
+		return a.status, nil
+	}
+	if err := json.Unmarshal(a.body, into); err != nil {
+		return a.status, r.stranger(a.status, err)
+	}
+	return a.status, nil
+}
+
+// An answer is what a server said, whatever that is.
+type answer struct {
+	status int
+	header http.Header
+	way    *tls.ConnectionState // nil: plain http
+	body   []byte
+}
+
+// send sends a request and reads the answer whole.
+func (r *remote) send(ctx context.Context, method, path string, content []byte) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, r.base.String()+path, bytes.NewReader(content))
+	if err != nil {
+		return answer{}, err
+	}
+	if r.token.Len() > 0 {
+		req.Header.Set("Authorization", "Bearer "+string(r.token.Expose()))
+	}
 	req.Header.Set("User-Agent", "octoseal/"+version())
-	if body != nil {
+	if content != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := r.client.Do(req)
 	if err != nil {
-		return 0, r.away(ctx, err)
+		return answer{}, r.away(ctx, err)
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, biggestAnswer))
 	if err != nil {
-		return 0, r.away(ctx, err)
+		return answer{}, r.away(ctx, err)
 	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		return res.StatusCode, r.refused(res, raw)
-	}
-	if into == nil || len(raw) == 0 {
-		return res.StatusCode, nil
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return res.StatusCode, r.stranger(res.StatusCode, err)
-	}
-	return res.StatusCode, nil
+	return answer{res.StatusCode, res.Header, res.TLS, raw}, nil
 }
 
 // away is the fault of a server that did not answer.
@@ -122,13 +151,13 @@ func (r *remote) away(ctx context.Context, err error) error {
 }
 
 // refused reads the envelope.
-func (r *remote) refused(res *http.Response, raw []byte) error {
+func (r *remote) refused(a answer) error {
 	var e fault.Envelope
-	err := json.Unmarshal(raw, &e)
+	err := json.Unmarshal(a.body, &e)
 	if f := e.Fault(); err == nil && f != nil {
 		return f
 	}
-	return r.stranger(res.StatusCode, err)
+	return r.stranger(a.status, err)
 }
 
 // stranger is the fault of an answer that is none of ours.

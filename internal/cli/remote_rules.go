@@ -24,19 +24,23 @@ func (r *remote) events(ctx context.Context, f store.Filter) error {
 	if f.CorrelationID != uuid.Nil {
 		run = f.CorrelationID.String()
 	}
-	var page struct {
-		Events []audit.Event `json:"events"`
-		Next   *string       `json:"nextCursor"`
-	}
-	if _, err := r.ask(ctx, http.MethodGet, "/github/secrets/sync/history"+asking("projectId", id.String(), "operation", string(f.Operation),
-		"status", string(f.Status), "secret", f.Secret, "correlationId", run, "cursor", f.Before, "limit", strconv.Itoa(f.Limit)), nil, &page); err != nil {
+	page, err := r.history(ctx, asking("projectId", id.String(), "operation", string(f.Operation),
+		"status", string(f.Status), "secret", f.Secret, "correlationId", run, "cursor", f.Before, "limit", strconv.Itoa(f.Limit)))
+	if err != nil {
 		return err
 	}
-	next := ""
-	if page.Next != nil {
-		next = *page.Next
-	}
-	return r.app.tellEvents(page.Events, next)
+	return r.app.tellEvents(page.Events, page.Next)
+}
+
+// A page of the history, newest first; Next is empty on the last.
+type page struct {
+	Events []audit.Event `json:"events"`
+	Next   string        `json:"nextCursor"`
+}
+
+func (r *remote) history(ctx context.Context, query string) (p page, err error) {
+	_, err = r.ask(ctx, http.MethodGet, "/github/secrets/sync/history"+query, nil, &p)
+	return p, err
 }
 
 func (r *remote) setScopes(ctx context.Context, name secret.Name, scopes []secret.Scope) error {

@@ -57,11 +57,11 @@ func (a *app) service(ctx context.Context, s serving) (_ *service, err error) {
 	if err := sv.open(ctx, s); err != nil {
 		return nil, err
 	}
-	meters := httpapi.NewMeters()
-	if err := sv.wire(s, meters); err != nil {
+	if sv.traces, err = a.traces(ctx, s.traces); err != nil {
 		return nil, err
 	}
-	if sv.traces, err = a.traces(ctx, s.traces); err != nil {
+	meters := httpapi.NewMeters()
+	if err := sv.wire(s, meters); err != nil {
 		return nil, err
 	}
 	if err := sv.hear(s, meters); err != nil {
@@ -116,7 +116,7 @@ func (sv *service) wire(s serving, meters *httpapi.Meters) error {
 	}
 	host, _ := os.Hostname() // for people who wonder who holds a lease
 	sv.syncing = syncing.New(syncing.Config{
-		Accounts: sv.accounts, Store: sv.store, Sources: sources, Relay: s.publicURL != "", APIHost: sv.api.host(), Log: a.log,
+		Accounts: sv.accounts, Store: sv.store, Sources: sources, Relay: s.publicURL != "", APIHost: sv.api.host(), Log: a.log, Traces: sv.traces.provider,
 		Holder: fmt.Sprintf("%s, process %d", host, os.Getpid()),
 		Settings: syncing.Settings{
 			Concurrency: a.settings.concurrency, Lease: a.settings.lease, LeaseWait: a.settings.leaseWait, HashKey: key,

@@ -27,8 +27,8 @@ type Source struct {
 	Identity     string                // design.md §2; empty for stdin, which has none and never deletes
 	Values       map[secret.Name]Value // by name; one that is neither here nor Unusable is gone
 	Organisation map[secret.Name]bool  // names visible to the repository as organisation secrets
-	// Unusable names stand in the source without a value that can be used. They are not looked at:
-	// a value that is empty or misspelt is no wish to delete.
+	// Unusable names stand in the source without a value that can be used. They are not looked at,
+	// unless asked for by name: a value that is empty or misspelt is no wish to delete.
 	Unusable map[secret.Name]bool
 	// Valueless names stand in the source, and it is known that no value of theirs can be had that
 	// could be written. They are looked at like any other, and what would write them is an error.

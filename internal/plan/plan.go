@@ -172,7 +172,7 @@ func (in *Input) look() look {
 
 // selected returns the names the run is about, in order: those that the source has or a mapping
 // remembers, narrowed by the options, and those asked for by name whether anyone has them or not. A
-// name without a usable value is none of them.
+// name without a usable value is none of them, unless it was asked for: then somebody is to hear of it.
 func (l look) selected() []secret.Name {
 	names := make([]secret.Name, 0, max(len(l.Source.Values), len(l.Memory))+len(l.named))
 	for n := range l.named {
@@ -189,7 +189,7 @@ func (l look) selected() []secret.Name {
 		}
 	}
 	if len(l.Source.Unusable) > 0 {
-		names = slices.DeleteFunc(names, func(n secret.Name) bool { return l.Source.Unusable[n] })
+		names = slices.DeleteFunc(names, func(n secret.Name) bool { return l.Source.Unusable[n] && !l.named[n] })
 	}
 	slices.SortFunc(names, secret.Name.Compare)
 	return names
@@ -210,7 +210,8 @@ func (l look) selects(n secret.Name) bool {
 	return len(o.Names) == 0 && (len(o.Only) == 0 || matches(o.Only)) && !matches(o.Except)
 }
 
-// targets returns the scopes in which the secret is looked at in this run.
+// targets returns the scopes in which the secret is looked at in this run. One that is left alone is
+// looked at nowhere, unless it was asked for by name: then the plan says that it is.
 func (s *subject) targets() []secret.Scope {
 	scopes := s.asked
 	if len(scopes) == 0 {
@@ -218,7 +219,7 @@ func (s *subject) targets() []secret.Scope {
 		if s.mapped {
 			scopes = sorted(s.mapping.TargetScopes)
 		}
-		if s.mapping.LeftAlone {
+		if s.mapping.LeftAlone && !s.named[s.name] {
 			return nil
 		}
 	}

@@ -228,7 +228,7 @@ func isTarget(in plan.Input, n secret.Name, s secret.Scope) bool {
 		return slices.Contains(in.Options.Scopes, s)
 	}
 	if m, ok := in.Memory[n]; ok {
-		return !m.LeftAlone && slices.Contains(m.TargetScopes, s)
+		return (!m.LeftAlone || slices.Contains(in.Options.Names, n)) && slices.Contains(m.TargetScopes, s)
 	}
 	return slices.Contains(in.Options.Default, s)
 }

@@ -102,7 +102,9 @@ type row struct {
 // rows is the table of design.md §3, in its order; between its lines stand those that its rules add.
 var rows = []row{
 	{fits: func(c *cell) bool { return c.excluded }, verb: Skip, reason: Excluded},
+	{fits: func(c *cell) bool { return !c.present && c.named[c.name] && c.Source.Unusable[c.name] }, verb: Error, reason: Unusable},
 	{fits: func(c *cell) bool { return !c.present && c.named[c.name] }, verb: Error, reason: NotInTheSource},
+	{fits: func(c *cell) bool { return c.mapping.LeftAlone && len(c.asked) == 0 }, verb: Leave, reason: Kept},
 	{fits: func(c *cell) bool { return c.failed || !c.present && c.sourceFailed() }, verb: Error, reason: NotListed},
 
 	{fits: func(c *cell) bool { return c.present && !c.listed && !c.state.Written() }, verb: Create, reason: Missing},

@@ -41,6 +41,16 @@ var table = []line{
 	{"asked for, our copy is there", []given{asked, listed(nine), remembered()}, plan.Error, plan.NotInTheSource, ""},
 	{"asked for, drifted", []given{asked, listed(edited), remembered()}, plan.Error, plan.NotInTheSource, ""},
 
+	// The same, where the source has the name and nothing that can be written for it.
+	{"asked for, not usable", []given{asked, unusable}, plan.Error, plan.Unusable, ""},
+	{"asked for, not usable, our copy is there", []given{asked, unusable, listed(nine), remembered()}, plan.Error, plan.Unusable, ""},
+
+	// Asked for by name, and left alone since a run that was to keep what it found.
+	{"asked for, left alone", []given{asked, present(one), listed(edited), leftAlone}, plan.Leave, plan.Kept, ""},
+	{"asked for, left alone, list failed", []given{asked, present(one), leftAlone, failing(secret.Codespaces)}, plan.Leave, plan.Kept, ""},
+	{"asked for with its scope, left alone until now", []given{asked, present(one), listed(edited), leftAlone, scopes(secret.Codespaces)}, plan.Conflict, plan.Unmanaged, plan.Update},
+	{"asked for, left alone and nowhere", []given{asked, leftAlone}, plan.Error, plan.NotInTheSource, ""},
+
 	// present | absent
 	{"missing", []given{present(one)}, plan.Create, plan.Missing, ""},
 	{"missing, a write of it never landed", []given{present(one), begun(began, died)}, plan.Create, plan.Missing, ""},

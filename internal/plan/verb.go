@@ -30,6 +30,7 @@ type Reason string
 const (
 	Excluded               Reason = "excluded"
 	NotInTheSource         Reason = "not_in_the_source"
+	Unusable               Reason = "unusable"
 	Missing                Reason = "missing"
 	DeletedOutside         Reason = "drift_deleted_outside"
 	InStep                 Reason = "in_step"
@@ -72,6 +73,7 @@ var byReason = func() map[Reason]Explanation {
 var explanations = []Explanation{
 	{Excluded, fault.Excluded, "excluded by a pattern"},
 	{NotInTheSource, fault.SourceUnavailable, "not in the source"},
+	{Unusable, fault.SourceUnavailable, "in the source, and not usable there"},
 	{Missing, "", "missing in the target"},
 	{DeletedOutside, "", "deleted by someone else since our last write"},
 	{InStep, "", "in step"},

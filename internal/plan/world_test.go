@@ -137,6 +137,8 @@ func inOrganisation(in *plan.Input) {
 
 func asked(in *plan.Input) { in.Options.Names = []secret.Name{foo} }
 
+func unusable(in *plan.Input) { in.Source.Unusable = map[secret.Name]bool{foo: true} }
+
 func only(in *plan.Input) { in.Options.Only = []string{"F*"} }
 
 func except(in *plan.Input) { in.Options.Except = []string{"X*"} }

@@ -76,6 +76,8 @@ func (r *run) covered(a plan.Action) bool {
 
 // apply sends the writes, then the deletes, then looks whether they arrived.
 func (r *run) apply(ctx context.Context) {
+	ctx, end := r.span(ctx, "apply")
+	defer end(nil) // what went wrong with a secret is its own
 	w := &writer{run: r, refused: map[secret.Scope]*fault.Fault{}}
 	for i := range r.steps {
 		if r.steps[i].intent {

@@ -361,7 +361,7 @@ func (r *run) event(op audit.Operation) audit.Event {
 
 func (r *run) syncAll(failed map[secret.Scope]bool, why string) audit.Event {
 	e := r.event(audit.SyncAll).Outcome(r.runScopes(), failed, why)
-	e.DurationMs = r.now().Sub(r.started).Milliseconds()
+	e.DurationMs = r.lasted().Milliseconds()
 	e.Metadata = map[string]any{"trigger": r.req.Trigger, "source": r.req.Source.Identity, "writes": r.writes()}
 	if q := r.hub.Quota(); q.Known {
 		e.Metadata["quotaRemaining"] = q.Remaining

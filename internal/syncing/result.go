@@ -105,6 +105,8 @@ func advise(s *step, f *fault.Fault) *fault.Fault {
 	switch {
 	case s.Verb == plan.Conflict:
 		return f.Hinting("To write over it: --force, or --adopt overwrite if it was never ours. To leave it: --adopt keep, or octoseal scopes set %s.", s.SecretName)
+	case s.Reason == plan.Unusable:
+		return f.Hinting("Correct %s in the source; without --skip-invalid it is said what is wrong with it.", s.SecretName)
 	case f.Code == fault.SourceUnavailable:
 		return f.Hinting("Check the spelling of %s, or add it to the source.", s.SecretName)
 	}
@@ -114,7 +116,7 @@ func advise(s *step, f *fault.Fault) *fault.Fault {
 // result counts each selected secret once.
 func (r *run) result() Result {
 	res := Result{
-		CorrelationID: r.record.ID, DurationMs: r.now().Sub(r.started).Milliseconds(),
+		CorrelationID: r.record.ID, DurationMs: r.lasted().Milliseconds(),
 		Errors: []Failure{}, Notices: r.notices, Summary: r.plan.Summary, Actions: []Done{},
 	}
 	if res.Notices == nil {

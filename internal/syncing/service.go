@@ -13,6 +13,7 @@ import (
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // hub is what a run asks of GitHub.
@@ -111,6 +112,7 @@ type Config struct {
 	Settings Settings
 	Now      func() time.Time // leases, durations, created_at; compared times come from GitHub
 	Log      *slog.Logger
+	Traces   trace.TracerProvider // receives a span for each run; nil: none
 }
 
 // A Service keeps repositories in step.
@@ -125,11 +127,12 @@ type Service struct {
 	settings Settings
 	now      func() time.Time
 	log      *slog.Logger
+	tracer   trace.Tracer
 }
 
 // New returns a service.
 func New(c Config) *Service {
-	s := &Service{hub: c.GitHub, accounts: c.Accounts, sources: c.Sources, relay: c.Relay, store: c.Store, apiHost: c.APIHost, holder: c.Holder, settings: c.Settings.withDefaults(), now: c.Now, log: c.Log}
+	s := &Service{hub: c.GitHub, accounts: c.Accounts, sources: c.Sources, relay: c.Relay, store: c.Store, apiHost: c.APIHost, holder: c.Holder, settings: c.Settings.withDefaults(), now: c.Now, log: c.Log, tracer: tracerOf(c.Traces)}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -54,6 +54,7 @@ type run struct {
 	req      Request
 	record   store.Run
 	started  time.Time
+	thought  time.Duration // of that a person took to answer
 	known    map[string]json.RawMessage
 	project  store.Project
 	isKnown  bool // the project stands in the database
@@ -99,8 +100,10 @@ func (r *run) planOnly(ctx context.Context) error {
 // Sync brings the targets in step. The order is the safety: lease, lists, plan, gates, intents,
 // writes, deletes, closing lists, record. The result is valid together with ErrDeclined or a
 // cancellation when anything was written before.
-func (s *Service) Sync(ctx context.Context, req Request) (Result, error) {
+func (s *Service) Sync(ctx context.Context, req Request) (res Result, err error) {
 	r := s.newRun(ctx, req)
+	ctx, end := r.span(ctx, "sync")
+	defer func() { end(err) }()
 	defer r.closeSource()
 	ctx, release, err := r.begin(ctx)
 	if err != nil {
@@ -116,6 +119,9 @@ func (s *Service) Sync(ctx context.Context, req Request) (Result, error) {
 	r.apply(ctx)
 	return r.finish(ctx)
 }
+
+// lasted is how long the run has worked. The time that a person took to answer is not its own.
+func (r *run) lasted() time.Duration { return r.now().Sub(r.started) - r.thought }
 
 func (s *Service) newRun(ctx context.Context, req Request) *run {
 	if req.Progress == nil {
@@ -147,6 +153,10 @@ func (r *run) openSource(ctx context.Context) (err error) {
 	if r.req.Open != nil {
 		r.req.Source, err = r.req.Open(ctx)
 		r.useDefaults()
+	}
+	if err == nil && r.req.Source.FromActions() && slices.Contains(r.req.Options.Scopes, secret.Actions) {
+		err = fault.Invalid("Scope actions is where the values come from, so nothing can be written there").
+			Hinting("Leave it out of the scopes, or take the values from elsewhere.")
 	}
 	return err
 }
@@ -277,7 +287,9 @@ func (s *Service) projectFor(r github.Repository) store.Project {
 }
 
 // look observes GitHub for this run.
-func (r *run) look(ctx context.Context) error {
+func (r *run) look(ctx context.Context) (err error) {
+	ctx, end := r.span(ctx, "observe")
+	defer func() { end(err) }()
 	r.req.Progress(Event{Stage: Observing})
 	l := look{ref: r.req.Repo, number: r.project.RepositoryID, scopes: r.scopes(), asked: len(r.req.Options.Scopes) > 0, organisation: r.req.Source.FromActions(), known: r.known, keysFor: r.likelyKeys(ctx)}
 	v, err := r.observe(ctx, l)
@@ -456,6 +468,7 @@ func (r *run) prepare(ctx context.Context) error {
 func (r *run) ask(ctx context.Context) error {
 	asked := r.now()
 	d, err := r.req.Decide(ctx, r.preview())
+	r.thought = r.now().Sub(asked)
 	if err != nil {
 		return err
 	}
@@ -465,7 +478,7 @@ func (r *run) ask(ctx context.Context) error {
 	if d.Adopt != plan.AdoptNone {
 		r.req.Options.Adopt = d.Adopt
 	}
-	if r.now().Sub(asked) > time.Second {
+	if r.thought > time.Second {
 		if err := r.lookAgain(ctx); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/audit"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/plan"
@@ -387,6 +388,49 @@ func TestDeclinedWritesNothing(t *testing.T) {
 	}
 	if got := w.intact(); got.Events != 1 {
 		t.Errorf("%d events, want the one that every run has", got.Events)
+	}
+}
+
+// A person who thinks about it does not make the run slow.
+func TestThinkingIsNoWork(t *testing.T) {
+	const thought = 500 * time.Millisecond
+	w := newWorld(t)
+	began := time.Now()
+	res, err := w.svc.Sync(t.Context(), w.request(numbered(2), func(r *syncing.Request) {
+		r.Decide = func(context.Context, syncing.Preview) (syncing.Decision, error) {
+			time.Sleep(thought)
+			return syncing.Decision{Proceed: true}, nil
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	worked := (time.Since(began) - thought).Milliseconds()
+	events, _, err := w.svc.Events(t.Context(), w.request(nil).Repo, store.Filter{Operation: audit.SyncAll})
+	if err != nil || len(events) != 1 {
+		t.Fatalf("%v %v", events, err)
+	}
+	if res.DurationMs > worked || events[0].DurationMs > worked {
+		t.Errorf("the run took %d ms, its event says %d ms; it worked for %d", res.DurationMs, events[0].DurationMs, worked)
+	}
+}
+
+// Where values come from Actions, nobody can ask for them to be written there.
+func TestActionsIsNoTargetOfItself(t *testing.T) {
+	w := newWorld(t)
+	w.sim.SetSecret(repo, "actions", githubsim.Secret{Name: "A", Value: "1"})
+	req := w.request(values{"A": "1"}, func(r *syncing.Request) {
+		r.Source.Identity, r.Source.Known = plan.ActionsSource, nil
+		r.Options.Scopes = []secret.Scope{secret.Actions, secret.Codespaces}
+	})
+	if _, err := w.svc.Plan(t.Context(), req); !fault.Is(err, fault.RequestInvalid) {
+		t.Errorf("plan: %v", err)
+	}
+	if _, err := w.svc.Sync(t.Context(), req); !fault.Is(err, fault.RequestInvalid) {
+		t.Errorf("sync: %v", err)
+	}
+	if c := w.sim.Counts(); c.Writes != 0 {
+		t.Errorf("%d writes", c.Writes)
 	}
 }
 

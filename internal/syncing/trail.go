@@ -3,6 +3,7 @@ package syncing
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/audit"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
@@ -42,7 +43,22 @@ func (s *Service) VerifyTrail(ctx context.Context, repo github.Ref, kept string)
 	if p.RepositoryID == 0 {
 		return Verified{}, fault.New(fault.ResourceNotFound, fault.Context{"resource": "The audit trail of " + repo.String()})
 	}
-	anchor, head, events, err := s.store.Chain(ctx, p.ID)
+	for {
+		v, err := s.walk(ctx, p.ID, kept)
+		if err != nil || v.BrokenAt == 0 {
+			return v, err
+		}
+		// Retention may have taken events while they were walked, and then their end is the anchor.
+		anchor, _, _, err := s.store.Chain(ctx, p.ID)
+		if err != nil || anchor.Seq == v.Anchor {
+			return v, err
+		}
+	}
+}
+
+// walk follows a chain once.
+func (s *Service) walk(ctx context.Context, project uuid.UUID, kept string) (Verified, error) {
+	anchor, head, events, err := s.store.Chain(ctx, project)
 	if err != nil {
 		return Verified{}, err
 	}
