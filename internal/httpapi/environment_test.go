@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/octoseal/octoseal/internal/environment"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
@@ -331,4 +333,24 @@ func escaped(text string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// Work outlasts its client, and not the server.
+func TestWorkOutlastsItsClient(t *testing.T) {
+	w := newWorld(t)
+	ending := make(chan struct{})
+	client, leave := context.WithCancel(context.WithValue(t.Context(), drainKey{}, (<-chan struct{})(ending)))
+	work, stop := w.srv.outlasting(client)
+	defer stop()
+	leave()
+	select {
+	case <-work.Done():
+		t.Fatalf("ended with its client: %v", context.Cause(work))
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(ending)
+	<-work.Done()
+	if err := context.Cause(work); !fault.Is(err, fault.IntegrationUnavailable) || !strings.Contains(err.Error(), "about to end") {
+		t.Errorf("%v", err)
+	}
 }
