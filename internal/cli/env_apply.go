@@ -197,10 +197,18 @@ func (w *work) refused(err error) error {
 	var f *fault.Fault
 	if errors.As(err, &f) {
 		if problems, ok := f.Context["problems"].([]environment.Problem); ok {
-			return w.file.Refuse(problems)
+			return w.withoutReviewer(w.file.Refuse(problems))
 		}
 	}
 	return err
+}
+
+// withoutReviewer adds how a command line names the reviewer whom a project on a server has stored.
+func (w *work) withoutReviewer(f *fault.Fault) *fault.Fault {
+	if w.request.Reviewer == 0 && strings.Contains(f.Message, "defaultReviewerId") {
+		f.Hint = "To name one reviewer for all: " + w.app.again("", "--reviewer", "NUMBER").String()
+	}
+	return f
 }
 
 func (w *work) zero() {

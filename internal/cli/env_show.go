@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +15,7 @@ import (
 
 // A grid is the parts of environments × environments, with a word in each place.
 type grid struct {
-	parts []string
+	parts []string // rules and links in their order, then secrets by name
 	tiers []environment.Tier
 	cells map[string]map[environment.Tier]cell
 }
@@ -39,11 +40,29 @@ func (g *grid) set(a environment.Action, c cell) {
 // partOf is a subject as a table shows it: secrets by their name alone.
 func partOf(s environment.Subject) string {
 	text := strings.TrimPrefix(string(s), "secrets.")
-	return strings.TrimPrefix(text, "linkedResources.")
+	return strings.TrimPrefix(text, linkPrefix)
+}
+
+const linkPrefix = "linkedResources."
+
+// rank is where a part stands in a table.
+func rank(part string) int {
+	for i, s := range []environment.Subject{
+		environment.SubjectEnvironment, environment.SubjectReviewers, environment.SubjectSelfReview, environment.SubjectBranches,
+		environment.SubjectWait, environment.SubjectBypass, environment.SubjectNeon, environment.SubjectWorker, environment.SubjectPages,
+	} {
+		if part == partOf(s) {
+			return i
+		}
+	}
+	return 100 // a secret
 }
 
 // print prints the rows that matter and counts the others.
 func (g *grid) print(s stream) {
+	slices.SortStableFunc(g.parts, func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
 	t := table{head: []string{"PART"}}
 	for _, tier := range environment.Tiers() {
 		if slices.Contains(g.tiers, tier) {
@@ -87,6 +106,8 @@ func cellOf(a environment.Action, done, ok bool) cell {
 	switch {
 	case a.Verb == plan.Skip:
 		return cell{"in step", faint}
+	case a.Verb.Writes() && strings.HasPrefix(string(a.Subject), linkPrefix) && (ok || !done):
+		return cell{map[bool]string{false: "link", true: "linked"}[done], good}
 	case done:
 		return happened(same, ok)
 	}

@@ -23,7 +23,7 @@ func registerEnvironments(f *pflag.FlagSet, to *bool) {
 // have, so that applying the file changes none of them, and the others with their tier's defaults.
 func (a *app) initEnvironments(ctx context.Context) error {
 	if _, err := os.Lstat(environmentsName); !errors.Is(err, fs.ErrNotExist) {
-		return fault.Invalid("there is a %s here already", environmentsName).
+		return fault.Invalid("%s is here already", environmentsName).
 			Hinting("Change it, and see what that would do: %s env plan --from .env", a.programName())
 	}
 	if a.settings.server != "" {

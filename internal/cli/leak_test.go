@@ -58,8 +58,16 @@ func (b *bench) plant() {
 		values[fmt.Sprintf("CANARY_%d", i)] = c
 	}
 	text, _ := json.Marshal(values)
-	if err := os.WriteFile(filepath.Join(b.folder, "values.json"), text, 0o600); err != nil {
-		b.Fatal(err)
+	inPlace, _ := json.Marshal(canaries[1])
+	for name, text := range map[string]string{
+		"values.json":       string(text),
+		"environments.yaml": "environments: [{name: dev, secrets: [CANARY_0, CANARY_1, CANARY_2, CANARY_3]}]",
+		"more.yaml":         "environments: [{name: dev, secrets: {MORE: {from: CANARY_0}}}]",
+		"with.yaml":         "environments: [{name: dev, secrets: {ONE: " + string(inPlace) + ", " + canaries[3] + ": {}}}]",
+	} {
+		if err := os.WriteFile(filepath.Join(b.folder, name), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -84,6 +92,9 @@ func TestNoValueInAnyOutput(t *testing.T) {
 		{"sync", "--from", "env:ENV_"},
 		{"sync", "--from", "exec:echo '" + canaries[3] + " is no assignment'"},
 		{"sync", "--from", "exec:echo BAD-NAME='" + canaries[3] + "'"},
+		{"env", "plan", "--from", "values.json"},
+		{"env", "apply", "--from", "values.json", "--json", "--log-format", "json"},
+		{"env", "apply", "--from", "values.json"}, {"env", "list", "--json"}, {"env", "plan", "-f", "values.json"}, {"env", "plan", "-f", "with.yaml"},
 		{"status", "--json"}, {"validate", "--json"}, {"audit", "list", "--json"}, {"audit", "verify"}, {"doctor", "--json"},
 	}
 	for _, args := range rounds {
@@ -99,6 +110,7 @@ func TestNoValueInAnyOutput(t *testing.T) {
 		{Method: "PUT", Answer: &githubsim.Answer{Status: 422, Body: string(echo)}},
 	}})
 	run("", "sync", "--from", "values.json", "--force", "--scopes", "dependabot")
+	run("", "env", "apply", "--from", "values.json", "--force", "-f", "more.yaml")
 	run(canaries[3], "set", "TWO_VALUES")
 	run(canaries[3], "set", "TWO_VALUES", "--json")
 }

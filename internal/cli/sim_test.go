@@ -43,12 +43,13 @@ type stageKey struct{}
 //	sim latency|skew DURATION
 //	sim limit writes=N penalty=DURATION
 //	sim quota N [DURATION]        what is left of the hour, or until then
+//	sim env …                     environments; env_sim_test.go has these
 func sim(ts *testscript.TestScript, neg bool, args []string) {
 	st := ts.Value(stageKey{}).(*stage)
 	do := map[string]func(*testscript.TestScript, bool, []string){
 		"start": st.start, "edit": st.edit, "delete": st.remove, "remake": st.remake, "rotate": st.rotate, "value": st.value, "absent": st.absent,
 		"forget": st.forget, "count": st.count, "await": st.await, "token": st.token, "app": st.app, "fault": st.fault,
-		"workflow": st.workflow, "latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
+		"workflow": st.workflow, "env": st.env, "latency": st.latency, "skew": st.skew, "limit": st.limit, "quota": st.quota,
 	}[args[0]]
 	if do == nil {
 		ts.Fatalf("sim has no direction %q", args[0])

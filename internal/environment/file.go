@@ -91,7 +91,6 @@ func (f File) refuse(problems []Problem) *fault.Fault {
 			problems[i].Code = fault.RequestInvalid
 		}
 	}
-	r := Refuse(problems)
 	lines := make([]string, len(problems))
 	for i, p := range problems {
 		lines[i] = f.label + ":" + p.String()
@@ -99,7 +98,7 @@ func (f File) refuse(problems []Problem) *fault.Fault {
 			lines[i] = f.label + ": " + p.String()
 		}
 	}
-	return r.Saying("%s", strings.Join(lines, "\n")).Because(r)
+	return Refuse(problems).Saying("%s", strings.Join(lines, "\n"))
 }
 
 // Names are the names that the file wants from its source, sorted.

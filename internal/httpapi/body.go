@@ -21,13 +21,14 @@ const (
 	drained = 32 << 20
 )
 
-// readBody returns a request's body, whole and bounded in size and time. The deadline is taken off
+// readBody returns a request's body, whole and bounded in size and time, in a buffer that has room for
+// so much from the start. The deadline is taken off
 // once the body is here: it would otherwise end a request that waits for its run. It stays on when
 // the body is not, since net/http reads what is left of it before it lets the connection go.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, limit, room int64) ([]byte, error) {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime))                                       // a test's recorder has no connection
-	into := bytes.NewBuffer(make([]byte, 0, max(0, min(r.ContentLength, limit))+bytes.MinRead)) // not to be copied as it grows
+	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // a test's recorder has no connection
+	into := bytes.NewBuffer(make([]byte, 0, room+bytes.MinRead))
 	_, err := into.ReadFrom(io.LimitReader(r.Body, limit+1))
 	body := into.Bytes()
 	switch slow := net.Error(nil); {
@@ -52,7 +53,11 @@ func (s *server) takeBody(w http.ResponseWriter, r *http.Request, op operation) 
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	body, err := readBody(w, r, max(s.maxBody, op.Body))
+	limit, room := max(s.maxBody, op.Body), int64(0)
+	if op.Values { // a buffer that has to grow leaves copies behind
+		room = max(0, min(r.ContentLength, limit))
+	}
+	body, err := readBody(w, r, limit, room)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,14 @@ func TestAnswersKeepTheContract(t *testing.T) {
 	add("validation with findings", "validation", http.StatusOK, validation)
 	add("status after a run", "status", http.StatusOK, status())
 
+	admin := w.token("ada", store.Admin)
+	grace := w.reviewer("")
+	add("environments, two made and one refused", "environments", http.StatusOK, w.send(admin, "POST", environmentsPath, w.three(grace)))
+	w.sim.AddCollaborator(repo, "grace", githubsim.RoleRead)
+	add("environments, one made", "environments", http.StatusOK, w.send(admin, "POST", environmentsPath, w.three(grace)))
+	add("environments, nothing to do", "environments", http.StatusOK, w.send(admin, "POST", environmentsPath, w.three(grace)))
+	add("validation of environments", "validation", http.StatusOK, w.send(token, "POST", validatePath, asked("projectId", id, "environments", []string{"dev"})))
+
 	var v ValidateResponse
 	validation.into(http.StatusOK, &v)
 	if v.Valid || len(v.Missing) == 0 || len(v.Conflicts)+v.Summary.MissingCount == 0 {

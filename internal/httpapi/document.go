@@ -124,7 +124,7 @@ type opening struct {
 var openings = []opening{
 	{http.MethodPost, hookPath, "Take a delivery of GitHub's",
 		"Signed with one of the webhook's secrets in `X-Hub-Signature-256`. A push to the default branch with `[sync-secrets]` in the head commit's message, " +
-			"or a change of `.env.example`, starts a run; what happens to installations and repositories is followed. Everything else is accepted and ignored.",
+			"or a change of `.env.example`, starts a run; a `deployment_protection_rule` has the environment judged, and the deployment approved or rejected; what happens to installations and repositories is followed. Everything else is accepted and ignored.",
 		map[string]string{
 			"200": "A ping.", "202": "Taken in; nothing may have to be done.",
 			"400": "No payload of GitHub's.", "401": "The signature is missing or wrong.", "413": "More than 25 MiB.", "503": "The database does not answer; have it delivered again.",

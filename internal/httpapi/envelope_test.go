@@ -256,7 +256,7 @@ func TestBodiesArriveInTime(t *testing.T) {
 	go fmt.Fprint(wr, "{")
 	req := httptest.NewRequest("POST", "/", io.MultiReader(r))
 	req.Body = io.NopCloser(slow{})
-	if _, err := readBody(httptest.NewRecorder(), req, 10); err == nil || !strings.Contains(err.Error(), "longer than") {
+	if _, err := readBody(httptest.NewRecorder(), req, 10, 0); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Error(err)
 	}
 	r.Close()

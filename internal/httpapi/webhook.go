@@ -56,7 +56,7 @@ func (h *hooks) take(w http.ResponseWriter, r *http.Request) error {
 	case signature == "":
 		return fault.New(fault.TokenMissing, nil).Saying("The delivery is not signed.").Hinting("Set a secret for the webhook on GitHub.")
 	}
-	body, err := readBody(w, r, maxHook)
+	body, err := readBody(w, r, maxHook, 0)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,16 @@ const schemas = {
     }),
     remediationSteps: z.array(z.string()),
   }),
+  environments: z.object({
+    created: z.array(z.string()),
+    updated: z.array(z.string()),
+    errors: z.array(z.object({
+      environment: z.string(),
+      error: z.string(),
+      code: z.string(),
+    })),
+    correlationId: z.string().uuid(),
+  }),
   status: z.object({
     lastSyncAt: z.string().datetime().nullable(),
     status: z.enum(['synced', 'pending', 'error', 'never_synced']),
