@@ -224,9 +224,9 @@ func (s *Server) findRun(ctx context.Context, a *admitted, asked uuid.UUID) (err
 		a.run, err = s.Store.StartWaiting(ctx, s.Now(), store.Run{
 			Project: p.ID, Actor: store.Relay, Trigger: store.Relayed, WorkflowRun: a.job.workflowRun,
 		})
-		return err
+	} else {
+		a.run, _, err = s.Store.Run(ctx, asked) // one that is not found is of no project
 	}
-	a.run, _, err = s.Store.Run(ctx, asked) // one that is not found is of no project
 	switch {
 	case err != nil:
 		return err

@@ -266,6 +266,18 @@ func TestAJobMayOpenItsRun(t *testing.T) {
 	w.inStep("API_KEY", "DB_URL", "ZIP")
 }
 
+// A job that lost its sync id on the way is still the job of the run that it was started for, and
+// brings what that was asked to do, not more.
+func TestAJobWithoutItsSyncIDKeepsTheOrder(t *testing.T) {
+	w := newRelayWorld(t)
+	run := w.wait(syncing.Order{Names: []secret.Name{secret.MustName("ZIP")}})
+	c, err := w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version})
+	check(t, err)
+	if c.SyncID != run.ID || len(c.Names) != 1 || c.Names[0].Name != "ZIP" {
+		t.Errorf("%s instead of %s is asked for %+v", c.SyncID, run.ID, c.Names)
+	}
+}
+
 // A project with values from elsewhere has no use for a job's.
 func TestAProjectMayHaveItsValuesElsewhere(t *testing.T) {
 	w := newRelayWorld(t)
