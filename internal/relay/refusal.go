@@ -24,7 +24,6 @@ var (
 	errNoRun       = errors.New("the project has no such run")
 	errRunOver     = errors.New("the run is over")
 	errAnothersRun = errors.New("another workflow run was dispatched for it")
-	errOlder       = errors.New("a later attempt of the workflow run has claimed")
 	errNoSession   = errors.New("nobody has this session token")
 	errOldSession  = errors.New("the session is over")
 )

@@ -145,12 +145,15 @@ func (s *Server) claim(ctx context.Context, bearer string, r ClaimRequest) (Clai
 	if err := s.pace.charge(project.ID, s.Now()); err != nil {
 		return Claim{}, err
 	}
+	var c Claim
 	a, err := s.admit(ctx, project, job, asked)
+	if err == nil {
+		c, err = s.open(ctx, a)
+	}
 	if err != nil {
 		s.tell(ctx, project, job, err)
-		return Claim{}, err
 	}
-	return s.open(ctx, a)
+	return c, err
 }
 
 // check reads the sync id; without one it is zero.

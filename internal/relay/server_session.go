@@ -29,7 +29,6 @@ type session struct {
 	bound   *syncing.Bound
 	run     store.Run
 	order   syncing.Order
-	attempt int
 	expires time.Time
 	timer   *time.Timer // drops the boxes of a job that fell silent
 
@@ -69,7 +68,7 @@ func (s *Server) open(ctx context.Context, a admitted) (Claim, error) {
 
 func newSession(a admitted, need syncing.Need, row store.Session) *session {
 	n := &session{
-		id: row.ID, bound: a.bound, run: a.run, order: a.order, attempt: row.RunAttempt, expires: row.ExpiresAt,
+		id: row.ID, bound: a.bound, run: a.run, order: a.order, expires: row.ExpiresAt,
 		names: map[secret.Name][]secret.Scope{}, keys: need.Keys, hashKeyID: need.Hasher.KeyID(), sizes: map[secret.Name]int64{},
 		relayed: syncing.Relayed{
 			Boxes: map[secret.Name]map[secret.Scope]secret.Box{}, Hashes: map[secret.Name]secret.Hash{}, Unusable: map[secret.Name]*fault.Fault{},
@@ -134,14 +133,13 @@ func hashToken(token string) string {
 func (s *Server) keep(ctx context.Context, n *session, row store.Session) error {
 	s.opening.Lock()
 	defer s.opening.Unlock()
-	if s.isOlder(n) {
-		return deny(DeniedRun, errOlder)
-	}
 	switch err := s.Store.OpenSession(ctx, row.CreatedAt, row); {
 	case errors.Is(err, store.ErrRunFinished):
 		return deny(DeniedRun, errRunOver)
 	case errors.Is(err, store.ErrOtherWorkflow):
 		return deny(DeniedRun, errAnothersRun)
+	case errors.Is(err, store.ErrEarlierAttempt):
+		return deny(DeniedRun, err)
 	case err != nil:
 		return err
 	}
@@ -159,19 +157,6 @@ func (s *Server) keep(ctx context.Context, n *session, row store.Session) error 
 		s.drop(n)
 	})
 	return nil
-}
-
-// isOlder says whether a later attempt of the same workflow run has claimed: what an earlier one
-// still says is of yesterday.
-func (s *Server) isOlder(n *session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, other := range s.sessions {
-		if other.run.ID == n.run.ID && other.attempt > n.attempt {
-			return true
-		}
-	}
-	return false
 }
 
 // drop forgets a session with its boxes. The server's lock is held.

@@ -162,6 +162,14 @@ func TestClaimsAreRefused(t *testing.T) {
 	if w.claimed["accepted"] != 2 || w.claimed[string(DeniedRun)] != 4 {
 		t.Errorf("%v", w.claimed)
 	}
+	w.claim(run, "run_attempt", "2")
+	told := len(w.events())
+	w.server.told = map[refusal]time.Time{} // a minute later
+	_, err = w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: id})
+	denied(t, "an earlier attempt", err, DeniedRun)
+	if n := len(w.events()); n != told+1 {
+		t.Errorf("an earlier attempt made %d events", n-told)
+	}
 	check(t, w.db.Archive(t.Context(), time.Now(), w.project.ID))
 	_, err = w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: id})
 	denied(t, "archived", err, DeniedRepository)
@@ -222,10 +230,8 @@ func TestRefusalsAreAudited(t *testing.T) {
 	now = now.Add(toldEvery)
 	mu.Unlock()
 	claim(w.token(run, "ref", "refs/heads/evil"))
-	events, _, err := w.db.Events(t.Context(), store.Filter{Project: w.project.ID, Limit: 50})
-	check(t, err)
 	var reasons []string
-	for _, e := range events {
+	for _, e := range w.events() {
 		check(t, e.Check())
 		reasons = append(reasons, e.Metadata["reason"].(string))
 		if e.Operation != audit.SyncAll || e.Status != audit.Failure || e.ActorID != store.Relay || e.CorrelationID == run.ID ||
@@ -302,6 +308,8 @@ func TestAJobMayClaimAgain(t *testing.T) {
 	third := w.claim(run, "run_attempt", "2")
 	_, err = w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: run.ID.String()})
 	denied(t, "an earlier attempt", err, DeniedRun)
+	_, err = w.newServer().Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: run.ID.String()})
+	denied(t, "an earlier attempt, at another process", err, DeniedRun)
 	_, err = w.server.Boxes(t.Context(), second.Session, w.all(second)[0])
 	denied(t, "boxes under the second", err, DeniedSession)
 	w.server.mu.Lock()
