@@ -26,6 +26,7 @@ var (
 	errAnothersRun = errors.New("another workflow run was dispatched for it")
 	errNoSession   = errors.New("nobody has this session token")
 	errOldSession  = errors.New("the session is over")
+	errWithdrawn   = errors.New("the project was archived, or has its values from elsewhere by now")
 )
 
 // causeOf is what led to a refusal, for the log.

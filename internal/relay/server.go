@@ -17,6 +17,7 @@ import (
 
 // memory is what the Server asks of the store.
 type memory interface {
+	Project(ctx context.Context, id uuid.UUID) (store.Project, error)
 	ProjectByRepositoryID(ctx context.Context, apiHost string, id int64) (p store.Project, found bool, err error)
 	Run(ctx context.Context, id uuid.UUID) (run store.Run, found bool, err error)
 	StartWaiting(ctx context.Context, now time.Time, r store.Run) (store.Run, error)

@@ -140,7 +140,7 @@ func (s *Server) carryOut(n *session, brought syncing.Relayed, failure *fault.Fa
 			return
 		}
 		s.Log.WarnContext(s.working, "relayed run not carried out", "run", n.run.ID, "session", n.id, "cause", err)
-		if !s.Now().Before(n.expires) || !rested(s.working, wait) {
+		if errors.Is(err, errWithdrawn) || !s.Now().Before(n.expires) || !rested(s.working, wait) {
 			return
 		}
 	}
@@ -153,6 +153,9 @@ func (s *Server) once(n *session, brought syncing.Relayed, failure *fault.Fault)
 	if err != nil || isOver(run.State) {
 		return run, err
 	}
+	if err := s.stillRelayed(run); err != nil {
+		return run, err
+	}
 	if failure != nil {
 		err = n.bound.Fail(s.working, run, failure)
 	} else {
@@ -162,6 +165,16 @@ func (s *Server) once(n *session, brought syncing.Relayed, failure *fault.Fault)
 	defer stop()
 	run, _, unread := s.Store.Run(noted, n.run.ID)
 	return run, errors.Join(err, unread)
+}
+
+// stillRelayed refuses what a job brought for a project that wants it no more. Its run is the queue's
+// again, which carries it out from where the values are now.
+func (s *Server) stillRelayed(run store.Run) error {
+	p, err := s.Store.Project(s.working, run.Project)
+	if err == nil && (p.ArchivedAt != nil || !s.Service.Bind(p).FromRelay()) {
+		err = errWithdrawn
+	}
+	return err
 }
 
 // endSession ends the session of a run that is over. What else is to be told of a run's end is told by

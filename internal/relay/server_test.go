@@ -294,6 +294,72 @@ func TestAProjectMayHaveItsValuesElsewhere(t *testing.T) {
 	refused(t, "elsewhere", err, fault.SourceUnavailable)
 }
 
+// What was decided about a project while its job was at work holds for what the job brought.
+func TestWhatChangesWhileTheJobSealsCounts(t *testing.T) {
+	elsewhere := "source:local"
+	for name, c := range map[string]struct {
+		change  func(*world) error
+		arrives []string // in Codespaces
+	}{
+		"nothing": {func(*world) error { return nil }, []string{"API_KEY", "DB_URL", "ZIP"}},
+		"another source": {func(w *world) error {
+			_, err := w.db.PatchProject(t.Context(), time.Now(), w.project.ID, store.ProjectPatch{ValueSource: &elsewhere})
+			return err
+		}, nil},
+		"archived": {func(w *world) error { return w.db.Archive(t.Context(), time.Now(), w.project.ID) }, nil},
+		"excluded": {func(w *world) error {
+			_, err := w.service.Bind(w.project).AddRule(t.Context(), "^ZIP$", "meanwhile", store.Local)
+			return err
+		}, []string{"API_KEY", "DB_URL"}},
+		"another key":        {func(w *world) error { w.sim.RotateKey(widgets, "codespaces"); return nil }, nil},
+		"deleted in Actions": {func(w *world) error { w.sim.DeleteSecret(widgets, "actions", "ZIP"); return nil }, []string{"API_KEY", "DB_URL"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newRelayWorld(t)
+			run := w.wait(syncing.Order{})
+			claimed := w.claim(run)
+			w.send(claimed, w.all(claimed)...)
+			row, n, err := w.server.find(t.Context(), claimed.Session, run.ID.String(), Version)
+			check(t, err)
+			check(t, c.change(w))
+			work, err := w.server.begin(row, n, nil) // a finish that was on its way
+			check(t, err)
+			<-work.done
+			var arrived []string
+			for _, s := range w.sim.Secrets(widgets, "codespaces") {
+				arrived = append(arrived, s.Name)
+			}
+			if slices.Sort(arrived); !slices.Equal(arrived, c.arrives) {
+				t.Errorf("%v arrived", arrived)
+			}
+			if w.server.held != 0 {
+				t.Errorf("%d bytes are held", w.server.held)
+			}
+		})
+	}
+}
+
+// A mapping that was narrowed meanwhile is not widened by what the job brought.
+func TestAMappingNarrowedMeanwhile(t *testing.T) {
+	w := newRelayWorld(t)
+	w.relayAll(w.wait(syncing.Order{}))
+	before, _ := w.sim.Value(widgets, "codespaces", "ZIP")
+	w.sim.Advance(time.Minute)
+	w.sim.SetSecret(widgets, "actions", githubsim.Secret{Name: "ZIP", Value: "zip-canary-2"})
+	c := w.claim(w.wait(syncing.Order{}))
+	w.send(c, w.all(c)...)
+	_, err := w.service.Bind(w.project).SetScopes(t.Context(), secret.MustName("ZIP"), []secret.Scope{secret.Dependabot})
+	check(t, err)
+	if r := w.finish(c); r.State != "succeeded" {
+		t.Errorf("%+v", r)
+	}
+	narrowed, _ := w.sim.Value(widgets, "codespaces", "ZIP")
+	kept, _ := w.sim.Value(widgets, "dependabot", "ZIP")
+	if narrowed != before || kept != "zip-canary-2" {
+		t.Errorf("%q in codespaces, %q in dependabot", narrowed, kept)
+	}
+}
+
 // A job that lost its session claims again; what it brought before is gone, and so is the old token.
 func TestAJobMayClaimAgain(t *testing.T) {
 	w := newRelayWorld(t)
