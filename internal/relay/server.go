@@ -39,7 +39,7 @@ type Config struct {
 
 	Client    *http.Client  // asks the issuer for its keys; only its transport is used
 	WaitLimit time.Duration // how long a finish waits for its run; 55 s
-	MaxHeld   int64         // bytes of boxes in memory, over all sessions; 256 MiB
+	MaxHeld   int64         // bytes of boxes in memory, over all sessions, a quarter of them a project's; 256 MiB
 	Metrics   Metrics
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -86,6 +86,7 @@ type Server struct {
 	sessions map[uuid.UUID]*session
 	atWork   map[uuid.UUID]*work // by run
 	held     int64
+	heldBy   map[uuid.UUID]int64   // by project
 	told     map[refusal]time.Time // when a refusal last made an event
 }
 
@@ -107,6 +108,7 @@ func NewServer(c Config) *Server {
 	s := &Server{
 		Config: c, tokens: newVerifier(c.Issuer, c.Audience, c.Client, c.Now), pace: newPace(),
 		sessions: map[uuid.UUID]*session{}, atWork: map[uuid.UUID]*work{}, told: map[refusal]time.Time{},
+		heldBy: map[uuid.UUID]int64{},
 	}
 	s.working, s.stop = context.WithCancel(context.Background())
 	return s

@@ -109,6 +109,7 @@ func (s *Server) begin(row store.Session, n *session, failure *fault.Fault) (*wo
 		s.carryOut(n, brought, failure)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		n.letGo()
 		s.drop(n)
 		delete(s.atWork, row.Run)
 		close(w.done)
@@ -121,13 +122,20 @@ func (s *Server) begin(row store.Session, n *session, failure *fault.Fault) (*wo
 func (n *session) close() syncing.Relayed {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closed = true
+	n.closed, n.carried = true, true
 	for name := range n.names {
 		if _, came := n.sizes[name]; !came {
 			n.relayed.Unusable[name] = missing(name)
 		}
 	}
 	return n.relayed
+}
+
+// letGo says that the work is done with the boxes.
+func (n *session) letGo() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.carried = false
 }
 
 // carryOut brings the run to its end. What stands in the way for a moment is tried again as long as

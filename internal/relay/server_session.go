@@ -41,6 +41,7 @@ type session struct {
 	sizes   map[secret.Name]int64
 	held    int64
 	closed  bool // it takes no more boxes
+	carried bool // a work has the boxes
 }
 
 // open stores a session for an admitted claim, and says what the job is to seal. The session before
@@ -159,17 +160,30 @@ func (s *Server) keep(ctx context.Context, n *session, row store.Session) error 
 	return nil
 }
 
-// drop forgets a session with its boxes. The server's lock is held.
+// drop forgets a session with its boxes. Those that a work has in hand count until it lets them go.
+// The server's lock is held.
 func (s *Server) drop(n *session) {
-	if s.sessions[n.id] != n {
-		return
+	if s.sessions[n.id] == n {
+		delete(s.sessions, n.id)
+		n.timer.Stop()
 	}
-	delete(s.sessions, n.id)
-	n.timer.Stop()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.held -= n.held
-	n.held, n.closed, n.relayed = 0, true, syncing.Relayed{}
+	n.closed = true
+	if !n.carried {
+		s.hold(n, -n.held)
+		n.relayed = syncing.Relayed{}
+	}
+}
+
+// hold counts what a session's boxes take in memory. The server's lock and the session's are held.
+func (s *Server) hold(n *session, more int64) {
+	n.held += more
+	s.held += more
+	project := n.run.Project
+	if s.heldBy[project] += more; s.heldBy[project] == 0 {
+		delete(s.heldBy, project)
+	}
 	s.Metrics.Held(s.held)
 }
 
