@@ -7,97 +7,67 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/octoseal/octoseal/internal/githubsim"
 )
 
 // usualAddress is where serve answers unless told otherwise, and where the demo's does if it can.
 const usualAddress = "127.0.0.1:8787"
 
-// serve lets the service take over what the story did by hand, and asks it once.
-func (st *stage) serve(ctx context.Context) (end func(), err error) {
-	out := st.app.screen.out
-	out.println()
-	out.println(out.faint("# Nobody has to type that. The service looks for changes by itself, and answers over HTTP."))
+// serve starts the service, behind a wiretap. Its log goes to a file.
+func (st *stage) serve(ctx context.Context) error {
 	address, err := freeAddress(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	source := "local=file:.env," + st.demo.Repository
-	for _, args := range [][]string{
-		{"project", "add", "--value-source", "source:local"},
-		{"token", "create", "--user", "you", "--role", "developer", "--project", st.demo.Repository},
-	} {
-		st.show(args)
-		if st.token, err = st.quietly(ctx, args); err != nil {
-			return nil, err
-		}
+	st.wire = githubsim.NewWiretap("http://" + address)
+	if st.server, err = st.answer(ctx, usualAddress, st.wire); err != nil {
+		st.server, err = st.answer(ctx, anyAddress, st.wire)
 	}
-	args := []string{"serve", "--source", source}
-	if address != usualAddress {
-		args = append(args, "--listen", address)
+	if err != nil {
+		return err
 	}
-	st.show(append(args, "&"))
+	log, err := os.Create(st.log())
+	if err != nil {
+		return err
+	}
+	args := []string{"serve", "--public-url", st.server, "--listen", address}
+	out := st.app.screen.out
+	out.println(out.strong("$ " + commandLine(append([]string{st.app.programName()}, args...)).String() + " 2> ../" + filepath.Base(st.log()) + " &"))
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p := st.process(append(args, "--log-level", "warn"))
+		defer log.Close()
+		p := st.process(append(args, "--log-level", "debug"))
+		p.Out, p.Err = io.Discard, log
 		Run(ctx, p)
 	}()
-	st.server = "http://" + address
-	if err := st.ask(ctx); err != nil {
-		cancel()
-		<-done
-		return nil, err
-	}
-	return func() { cancel(); <-done }, nil
+	st.finally(func() { cancel(); <-done })
+	return st.ready(ctx)
 }
 
-// freeAddress is the usual one, or any.
+func (st *stage) log() string { return filepath.Join(st.folder, "octoseal.log") }
+
+// freeAddress is one that nobody listens at.
 func freeAddress(ctx context.Context) (string, error) {
 	var listen net.ListenConfig
-	l, err := listen.Listen(ctx, "tcp", usualAddress)
-	if err != nil {
-		l, err = listen.Listen(ctx, "tcp", "127.0.0.1:0")
-	}
+	l, err := listen.Listen(ctx, "tcp", anyAddress)
 	if err != nil {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
 }
 
-// quietly runs the program and returns what it printed.
-func (st *stage) quietly(ctx context.Context, args []string) (string, error) {
-	var out bytes.Buffer
-	p := st.process(args)
-	p.Out, p.Err = &out, io.Discard
-	if Run(ctx, p) != exitDone {
-		return "", errors.New("the demo's " + args[0] + " failed")
-	}
-	text := strings.TrimSpace(out.String())
-	if args[0] != "token" {
-		st.app.screen.out.println(text)
-	}
-	return text, nil
-}
-
-// curl is the command that asks the service for a synchronisation.
-func (st *stage) curl() string {
-	return `curl -H "Authorization: Bearer $T" ` + st.server + "/projects"
-}
-
-// ask asks as soon as the service answers.
-func (st *stage) ask(ctx context.Context) error {
-	out := st.app.screen.out
+// ready waits until the service answers.
+func (st *stage) ready(ctx context.Context) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		body, err := st.fetch(ctx, "/projects")
-		if err == nil {
-			out.println(out.strong("$ " + st.curl()))
-			out.println(strings.TrimSpace(body))
-			return nil
-		}
-		if time.Now().After(deadline) {
+		err := st.isReady(ctx)
+		if err == nil || time.Now().After(deadline) {
 			return err
 		}
 		select {
@@ -108,20 +78,34 @@ func (st *stage) ask(ctx context.Context) error {
 	}
 }
 
-func (st *stage) fetch(ctx context.Context, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, st.server+path, nil)
+func (st *stage) isReady(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, st.server+"/readyz", nil)
 	if err != nil {
-		return "", err
+		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+st.token)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = errors.New("the demo's service answers " + res.Status)
+	if res.StatusCode != http.StatusOK {
+		return errors.New("the demo's service answers " + res.Status)
 	}
-	return string(body), err
+	return nil
+}
+
+// quietly runs the program and returns what it printed.
+func (st *stage) quietly(ctx context.Context, args []string) (string, error) {
+	var out, talk bytes.Buffer
+	p := st.process(args)
+	p.Out, p.Err = &out, &talk
+	if Run(ctx, p) != exitDone {
+		return "", errors.New("the demo's " + args[0] + " failed: " + strings.TrimSpace(talk.String()))
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// curl is the command that asks the service for its projects.
+func (st *stage) curl() string {
+	return `curl -H "Authorization: Bearer $T" ` + st.server + "/projects"
 }

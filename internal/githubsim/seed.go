@@ -5,13 +5,15 @@ import "time"
 // A Demo names what Seed put into a simulator.
 type Demo struct {
 	Repository string // full name
+	Bare       string // full name of another one, with secrets in Actions alone
 	Token      string // a classic token of the repository's administrator
 }
 
 // Seed fills a simulator with a repository that people have worked in for years, the same
 // each time: Actions secrets of several ages, ten Dependabot secrets that somebody set by
 // hand long ago and one of them again this morning, a few Codespaces secrets, an
-// environment, a secret of the organisation, and people.
+// environment, a secret of the organisation, and people. Beside it is one whose secrets
+// were set in Actions long ago, and nowhere else.
 func Seed(g *GitHub) Demo {
 	const (
 		repo = "acme/widgets"
@@ -70,8 +72,35 @@ func Seed(g *GitHub) Demo {
 		{Name: "DATABASE_URL", Value: "postgres://widgets:prod@db.example/widgets", UpdatedAt: ago(41 * day)},
 	})
 	g.SetOrganizationSecret("acme", Secret{Name: "ARTIFACTORY_TOKEN", Value: "demo-artifactory-token", UpdatedAt: ago(250 * day)})
+	seedBare(g)
 	return Demo{
 		Repository: repo,
+		Bare:       bare,
 		Token:      g.AddToken(Token{Value: "ghp_OctosealDemo000000000000000000000000"}),
+	}
+}
+
+const bare = "acme/rockets"
+
+// seedBare adds the repository whose secrets nobody has but Actions.
+func seedBare(g *GitHub) {
+	const day = 24 * time.Hour
+	g.AddRepository(Repository{FullName: bare, Private: true})
+	for i, s := range []Secret{
+		{Name: "AIRTABLE_TOKEN", Value: "demo-airtable-rockets"},
+		{Name: "AWS_ACCESS_KEY_ID", Value: "demo-access-key-rockets"},
+		{Name: "AWS_SECRET_ACCESS_KEY", Value: "demo-access-secret-rockets"},
+		{Name: "DATABASE_URL", Value: "postgres://rockets:demo@db.example/rockets"},
+		{Name: "DEPLOY_KEY", Value: "-----BEGIN DEMO KEY-----\nnot a key of rockets\n-----END DEMO KEY-----\n"},
+		{Name: "DOCKER_PASSWORD", Value: "demo-docker-rockets"},
+		{Name: "LAUNCH_CODE", Value: "demo \"four, three, two\" & one"},
+		{Name: "NPM_TOKEN", Value: "demo-npm-token-rockets"},
+		{Name: "PAGERDUTY_KEY", Value: "demo-pagerduty-rockets"},
+		{Name: "SENTRY_DSN", Value: "https://demo-rockets@sentry.example/2"},
+		{Name: "SLACK_WEBHOOK", Value: "https://hooks.example/demo-rockets"},
+		{Name: "STRIPE_SECRET", Value: "demo-stripe-rockets"},
+	} {
+		s.UpdatedAt = g.Now().Add(-time.Duration(900-70*i) * day)
+		g.SetSecret(bare, "actions", s)
 	}
 }

@@ -27,6 +27,11 @@ func TestSeedIsTheSameEachTime(t *testing.T) {
 			t.Errorf("%s: %s", scope, diff)
 		}
 	}
+	for scope, want := range map[string]int{"actions": 12, "dependabot": 0, "codespaces": 0} {
+		if n := len(gh.Secrets(demo.Bare, scope)); n != want {
+			t.Errorf("%s of %s: %d secrets, want %d", scope, demo.Bare, n, want)
+		}
+	}
 	c := &client{t: t, gh: gh, url: conform.Server(t, gh), token: demo.Token}
 	behind := 0
 	for _, s := range c.list("/repos/" + demo.Repository + "/dependabot/secrets").Secrets {

@@ -44,7 +44,7 @@ const fewest = 16
 func token(s string, i int) span {
 	var prefix int
 	switch rest := s[i:]; {
-	case len(rest) > 4 && rest[:2] == "gh" && rest[3] == '_' && strings.IndexByte("pousr", rest[2]) >= 0, strings.HasPrefix(rest, "osl_"):
+	case len(rest) > 4 && rest[:2] == "gh" && rest[3] == '_' && strings.IndexByte("pousr", rest[2]) >= 0, strings.HasPrefix(rest, "osl_"), strings.HasPrefix(rest, "osr_"):
 		prefix = 4
 	case strings.HasPrefix(rest, "github_pat_"):
 		prefix = 11

@@ -44,6 +44,7 @@ func TestCredentials(t *testing.T) {
 		"refresh":               {"ghr_" + long, "[redacted]"},
 		"fine-grained":          {"'github_pat_11ABCDEFG0abcdefghijkl_" + long + "'", "'[redacted]'"},
 		"ours":                  {"Bearer osl_" + long, "Bearer [redacted]"},
+		"a job's session":       {"Bearer osr_" + long, "Bearer [redacted]"},
 		"glued to a word":       {"tokenghp_16C7e42F292c6912E7710c838347Ae178B4a", "token[redacted]"},
 		"web token":             {"jwt=" + webToken + "&x", "jwt=[redacted]&x"},
 		"unsigned web token":    {"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0. done", "[redacted] done"},

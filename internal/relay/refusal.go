@@ -24,9 +24,9 @@ var (
 	errNoRun       = errors.New("the project has no such run")
 	errRunOver     = errors.New("the run is over")
 	errAnothersRun = errors.New("another workflow run was dispatched for it")
-	errOlder       = errors.New("a later attempt of the workflow run has claimed")
 	errNoSession   = errors.New("nobody has this session token")
 	errOldSession  = errors.New("the session is over")
+	errWithdrawn   = errors.New("the project was archived, or has its values from elsewhere by now")
 )
 
 // causeOf is what led to a refusal, for the log.

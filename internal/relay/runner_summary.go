@@ -118,10 +118,13 @@ func (o Outcome) Words() string {
 	return word
 }
 
+// unlinked takes apart what Markdown makes a link of without being asked.
+var unlinked = strings.NewReplacer("://", ": //", "www.", "www .")
+
 // escaped makes words of a text, whatever it holds: no markup, no link, no cell of its own.
 func escaped(text string) string {
 	var b strings.Builder
-	for _, r := range strings.ReplaceAll(tame(text), "://", ": //") {
+	for _, r := range unlinked.Replace(tame(text)) {
 		if strings.ContainsRune("<>&\\`*[]#|~@$", r) {
 			fmt.Fprintf(&b, "&#%d;", r)
 			continue

@@ -13,11 +13,11 @@ func TestSummary(t *testing.T) {
 		{SecretName: "A", Scope: "codespaces", Verb: "create", OK: true},
 		{SecretName: "B", Scope: "codespaces", Verb: "skip", OK: true},
 		{SecretName: "C", Scope: "dependabot", Verb: "conflict", Code: fault.ConflictDetected, Error: "changed | by someone"},
-		{SecretName: "D", Scope: "dependabot", Verb: "update", Code: fault.RequestInvalid, Error: "no value", Hint: "<b>give</b> it one, see https://example"},
+		{SecretName: "D", Scope: "dependabot", Verb: "update", Code: fault.RequestInvalid, Error: "no value", Hint: "<b>give</b> it one, see https://example or www.example"},
 	}}
 	want := "## Octoseal\n\nsynced 1, skipped 2, conflicts 1, errors 1\n\n| Secret | Scope | Outcome |\n| --- | --- | --- |\n" +
 		"| C | dependabot | conflict: changed &#124; by someone |\n" +
-		"| D | dependabot | not updated: no value: &#60;b&#62;give&#60;/b&#62; it one, see https: //example |\n" +
+		"| D | dependabot | not updated: no value: &#60;b&#62;give&#60;/b&#62; it one, see https: //example or www .example |\n" +
 		"| A | codespaces | created |\n"
 	if got := Summary(r, nil); got != want {
 		t.Errorf("summary is\n%s\nwant\n%s", got, want)

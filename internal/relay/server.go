@@ -17,6 +17,7 @@ import (
 
 // memory is what the Server asks of the store.
 type memory interface {
+	Project(ctx context.Context, id uuid.UUID) (store.Project, error)
 	ProjectByRepositoryID(ctx context.Context, apiHost string, id int64) (p store.Project, found bool, err error)
 	Run(ctx context.Context, id uuid.UUID) (run store.Run, found bool, err error)
 	StartWaiting(ctx context.Context, now time.Time, r store.Run) (store.Run, error)
@@ -38,7 +39,7 @@ type Config struct {
 
 	Client    *http.Client  // asks the issuer for its keys; only its transport is used
 	WaitLimit time.Duration // how long a finish waits for its run; 55 s
-	MaxHeld   int64         // bytes of boxes in memory, over all sessions; 256 MiB
+	MaxHeld   int64         // bytes of boxes in memory, over all sessions, a quarter of them a project's; 256 MiB
 	Metrics   Metrics
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -85,6 +86,7 @@ type Server struct {
 	sessions map[uuid.UUID]*session
 	atWork   map[uuid.UUID]*work // by run
 	held     int64
+	heldBy   map[uuid.UUID]int64   // by project
 	told     map[refusal]time.Time // when a refusal last made an event
 }
 
@@ -106,6 +108,7 @@ func NewServer(c Config) *Server {
 	s := &Server{
 		Config: c, tokens: newVerifier(c.Issuer, c.Audience, c.Client, c.Now), pace: newPace(),
 		sessions: map[uuid.UUID]*session{}, atWork: map[uuid.UUID]*work{}, told: map[refusal]time.Time{},
+		heldBy: map[uuid.UUID]int64{},
 	}
 	s.working, s.stop = context.WithCancel(context.Background())
 	return s
@@ -145,12 +148,15 @@ func (s *Server) claim(ctx context.Context, bearer string, r ClaimRequest) (Clai
 	if err := s.pace.charge(project.ID, s.Now()); err != nil {
 		return Claim{}, err
 	}
+	var c Claim
 	a, err := s.admit(ctx, project, job, asked)
+	if err == nil {
+		c, err = s.open(ctx, a)
+	}
 	if err != nil {
 		s.tell(ctx, project, job, err)
-		return Claim{}, err
 	}
-	return s.open(ctx, a)
+	return c, err
 }
 
 // check reads the sync id; without one it is zero.
@@ -224,9 +230,9 @@ func (s *Server) findRun(ctx context.Context, a *admitted, asked uuid.UUID) (err
 		a.run, err = s.Store.StartWaiting(ctx, s.Now(), store.Run{
 			Project: p.ID, Actor: store.Relay, Trigger: store.Relayed, WorkflowRun: a.job.workflowRun,
 		})
-		return err
+	} else {
+		a.run, _, err = s.Store.Run(ctx, asked) // one that is not found is of no project
 	}
-	a.run, _, err = s.Store.Run(ctx, asked) // one that is not found is of no project
 	switch {
 	case err != nil:
 		return err

@@ -41,6 +41,9 @@ type delivery struct {
 	unusable *fault.Fault
 }
 
+// shares is how many projects may fill their part of the memory for boxes before others feel it.
+const shares = 4
+
 // perBox is about what a box takes in memory beside its ciphertext.
 const perBox = 200
 
@@ -162,7 +165,7 @@ func missing(name secret.Name) *fault.Fault {
 		Hinting("Run again, and look at the log of the workflow should it happen again.")
 }
 
-// take keeps what was delivered, within what may be held by all sessions together.
+// take keeps what was delivered, within what may be held by a project's sessions and by all together.
 func (s *Server) take(n *session, taken []delivery) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +181,7 @@ func (s *Server) take(n *session, taken []delivery) error {
 	for _, d := range taken {
 		more += d.size() - n.sizes[d.name]
 	}
-	if s.held+more > s.MaxHeld {
+	if s.held+more > s.MaxHeld || s.heldBy[n.run.Project]+more > s.MaxHeld/shares {
 		return fault.New(fault.StoreUnavailable, fault.Context{"reason": "too many boxes wait in memory"}).
 			Saying("The relay holds all the boxes that it may at once.").Hinting("Send the batch again in a while.")
 	}
@@ -193,8 +196,6 @@ func (s *Server) take(n *session, taken []delivery) error {
 		}
 		n.sizes[d.name] = d.size()
 	}
-	n.held += more
-	s.held += more
-	s.Metrics.Held(s.held)
+	s.hold(n, more)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/secret"
@@ -119,9 +120,9 @@ func TestBatchesAreIdempotent(t *testing.T) {
 	w.inStep("API_KEY", "DB_URL", "ZIP")
 }
 
-// All sessions together hold so much and no more; what one lets go another may have.
-func TestMemoryIsBounded(t *testing.T) {
-	w := newRelayWorld(t, func(c *Config) { c.MaxHeld = 3500 })
+// A project's sessions hold so much and no more; what one lets go another may have.
+func TestAProjectsMemoryIsBounded(t *testing.T) {
+	w := newRelayWorld(t, func(c *Config) { c.MaxHeld = shares * 3500 })
 	run, other := w.wait(syncing.Order{}), w.wait(syncing.Order{Force: true})
 	c, second := w.claim(run), w.claim(other)
 	w.send(c, w.all(c)...)
@@ -131,6 +132,50 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	w.send(second, w.all(second)...)
+}
+
+// All projects together hold so much and no more.
+func TestMemoryIsBounded(t *testing.T) {
+	w := newRelayWorld(t)
+	c := w.claim(w.wait(syncing.Order{}))
+	w.server.held, w.server.heldBy[uuid.New()] = w.server.MaxHeld, w.server.MaxHeld // by others
+	_, err := w.server.Boxes(t.Context(), c.Session, w.all(c)[0])
+	refused(t, "full", err, fault.StoreUnavailable)
+	w.server.held -= 1 << 20
+	w.send(c, w.all(c)...)
+}
+
+// Boxes that a run is carried out with are in memory, and count, also when another claim has taken the
+// place of the session that they came in.
+func TestBoxesAtWorkCount(t *testing.T) {
+	w := newRelayWorld(t, func(c *Config) { c.WaitLimit = time.Millisecond })
+	run := w.wait(syncing.Order{})
+	lease, err := w.db.Acquire(t.Context(), time.Now(), store.LeaseRequest{
+		Project: w.project.ID, Run: uuid.New(), Holder: "another", Times: store.LeaseTimes{Heartbeat: time.Second, Lapse: time.Minute, Grace: time.Second},
+	})
+	check(t, err)
+	held := func() int64 {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		return w.server.held
+	}
+	c := w.claim(run)
+	w.send(c, w.all(c)...)
+	before := held()
+	w.finish(c) // it waits for the lease
+	again := w.claim(run)
+	if n := held(); n != before || n == 0 {
+		t.Errorf("%d bytes count, of %d", n, before)
+	}
+	check(t, lease.Release(t.Context()))
+	for r := w.finish(again); !r.Done; r = w.finish(again) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.server.works.Wait()
+	if n := held(); n != 0 || len(w.server.heldBy) != 0 {
+		t.Errorf("%d bytes are held by %d projects", n, len(w.server.heldBy))
+	}
+	w.inStep("API_KEY", "DB_URL", "ZIP")
 }
 
 // BenchmarkRelay100 relays 100 secrets to two scopes. The overhead is the time in which the job waits and

@@ -109,6 +109,7 @@ func (s *Server) begin(row store.Session, n *session, failure *fault.Fault) (*wo
 		s.carryOut(n, brought, failure)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		n.letGo()
 		s.drop(n)
 		delete(s.atWork, row.Run)
 		close(w.done)
@@ -121,13 +122,20 @@ func (s *Server) begin(row store.Session, n *session, failure *fault.Fault) (*wo
 func (n *session) close() syncing.Relayed {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closed = true
+	n.closed, n.carried = true, true
 	for name := range n.names {
 		if _, came := n.sizes[name]; !came {
 			n.relayed.Unusable[name] = missing(name)
 		}
 	}
 	return n.relayed
+}
+
+// letGo says that the work is done with the boxes.
+func (n *session) letGo() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.carried = false
 }
 
 // carryOut brings the run to its end. What stands in the way for a moment is tried again as long as
@@ -140,7 +148,7 @@ func (s *Server) carryOut(n *session, brought syncing.Relayed, failure *fault.Fa
 			return
 		}
 		s.Log.WarnContext(s.working, "relayed run not carried out", "run", n.run.ID, "session", n.id, "cause", err)
-		if !s.Now().Before(n.expires) || !rested(s.working, wait) {
+		if errors.Is(err, errWithdrawn) || !s.Now().Before(n.expires) || !rested(s.working, wait) {
 			return
 		}
 	}
@@ -153,6 +161,9 @@ func (s *Server) once(n *session, brought syncing.Relayed, failure *fault.Fault)
 	if err != nil || isOver(run.State) {
 		return run, err
 	}
+	if err := s.stillRelayed(run); err != nil {
+		return run, err
+	}
 	if failure != nil {
 		err = n.bound.Fail(s.working, run, failure)
 	} else {
@@ -162,6 +173,16 @@ func (s *Server) once(n *session, brought syncing.Relayed, failure *fault.Fault)
 	defer stop()
 	run, _, unread := s.Store.Run(noted, n.run.ID)
 	return run, errors.Join(err, unread)
+}
+
+// stillRelayed refuses what a job brought for a project that wants it no more. Its run is the queue's
+// again, which carries it out from where the values are now.
+func (s *Server) stillRelayed(run store.Run) error {
+	p, err := s.Store.Project(s.working, run.Project)
+	if err == nil && (p.ArchivedAt != nil || !s.Service.Bind(p).FromRelay()) {
+		err = errWithdrawn
+	}
+	return err
 }
 
 // endSession ends the session of a run that is over. What else is to be told of a run's end is told by

@@ -29,7 +29,6 @@ type session struct {
 	bound   *syncing.Bound
 	run     store.Run
 	order   syncing.Order
-	attempt int
 	expires time.Time
 	timer   *time.Timer // drops the boxes of a job that fell silent
 
@@ -42,6 +41,7 @@ type session struct {
 	sizes   map[secret.Name]int64
 	held    int64
 	closed  bool // it takes no more boxes
+	carried bool // a work has the boxes
 }
 
 // open stores a session for an admitted claim, and says what the job is to seal. The session before
@@ -69,7 +69,7 @@ func (s *Server) open(ctx context.Context, a admitted) (Claim, error) {
 
 func newSession(a admitted, need syncing.Need, row store.Session) *session {
 	n := &session{
-		id: row.ID, bound: a.bound, run: a.run, order: a.order, attempt: row.RunAttempt, expires: row.ExpiresAt,
+		id: row.ID, bound: a.bound, run: a.run, order: a.order, expires: row.ExpiresAt,
 		names: map[secret.Name][]secret.Scope{}, keys: need.Keys, hashKeyID: need.Hasher.KeyID(), sizes: map[secret.Name]int64{},
 		relayed: syncing.Relayed{
 			Boxes: map[secret.Name]map[secret.Scope]secret.Box{}, Hashes: map[secret.Name]secret.Hash{}, Unusable: map[secret.Name]*fault.Fault{},
@@ -134,14 +134,13 @@ func hashToken(token string) string {
 func (s *Server) keep(ctx context.Context, n *session, row store.Session) error {
 	s.opening.Lock()
 	defer s.opening.Unlock()
-	if s.isOlder(n) {
-		return deny(DeniedRun, errOlder)
-	}
 	switch err := s.Store.OpenSession(ctx, row.CreatedAt, row); {
 	case errors.Is(err, store.ErrRunFinished):
 		return deny(DeniedRun, errRunOver)
 	case errors.Is(err, store.ErrOtherWorkflow):
 		return deny(DeniedRun, errAnothersRun)
+	case errors.Is(err, store.ErrEarlierAttempt):
+		return deny(DeniedRun, err)
 	case err != nil:
 		return err
 	}
@@ -161,30 +160,30 @@ func (s *Server) keep(ctx context.Context, n *session, row store.Session) error 
 	return nil
 }
 
-// isOlder says whether a later attempt of the same workflow run has claimed: what an earlier one
-// still says is of yesterday.
-func (s *Server) isOlder(n *session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, other := range s.sessions {
-		if other.run.ID == n.run.ID && other.attempt > n.attempt {
-			return true
-		}
-	}
-	return false
-}
-
-// drop forgets a session with its boxes. The server's lock is held.
+// drop forgets a session with its boxes. Those that a work has in hand count until it lets them go.
+// The server's lock is held.
 func (s *Server) drop(n *session) {
-	if s.sessions[n.id] != n {
-		return
+	if s.sessions[n.id] == n {
+		delete(s.sessions, n.id)
+		n.timer.Stop()
 	}
-	delete(s.sessions, n.id)
-	n.timer.Stop()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.held -= n.held
-	n.held, n.closed, n.relayed = 0, true, syncing.Relayed{}
+	n.closed = true
+	if !n.carried {
+		s.hold(n, -n.held)
+		n.relayed = syncing.Relayed{}
+	}
+}
+
+// hold counts what a session's boxes take in memory. The server's lock and the session's are held.
+func (s *Server) hold(n *session, more int64) {
+	n.held += more
+	s.held += more
+	project := n.run.Project
+	if s.heldBy[project] += more; s.heldBy[project] == 0 {
+		delete(s.heldBy, project)
+	}
 	s.Metrics.Held(s.held)
 }
 

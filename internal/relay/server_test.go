@@ -162,6 +162,14 @@ func TestClaimsAreRefused(t *testing.T) {
 	if w.claimed["accepted"] != 2 || w.claimed[string(DeniedRun)] != 4 {
 		t.Errorf("%v", w.claimed)
 	}
+	w.claim(run, "run_attempt", "2")
+	told := len(w.events())
+	w.server.told = map[refusal]time.Time{} // a minute later
+	_, err = w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: id})
+	denied(t, "an earlier attempt", err, DeniedRun)
+	if n := len(w.events()); n != told+1 {
+		t.Errorf("an earlier attempt made %d events", n-told)
+	}
 	check(t, w.db.Archive(t.Context(), time.Now(), w.project.ID))
 	_, err = w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: id})
 	denied(t, "archived", err, DeniedRepository)
@@ -222,10 +230,8 @@ func TestRefusalsAreAudited(t *testing.T) {
 	now = now.Add(toldEvery)
 	mu.Unlock()
 	claim(w.token(run, "ref", "refs/heads/evil"))
-	events, _, err := w.db.Events(t.Context(), store.Filter{Project: w.project.ID, Limit: 50})
-	check(t, err)
 	var reasons []string
-	for _, e := range events {
+	for _, e := range w.events() {
 		check(t, e.Check())
 		reasons = append(reasons, e.Metadata["reason"].(string))
 		if e.Operation != audit.SyncAll || e.Status != audit.Failure || e.ActorID != store.Relay || e.CorrelationID == run.ID ||
@@ -266,6 +272,18 @@ func TestAJobMayOpenItsRun(t *testing.T) {
 	w.inStep("API_KEY", "DB_URL", "ZIP")
 }
 
+// A job that lost its sync id on the way is still the job of the run that it was started for, and
+// brings what that was asked to do, not more.
+func TestAJobWithoutItsSyncIDKeepsTheOrder(t *testing.T) {
+	w := newRelayWorld(t)
+	run := w.wait(syncing.Order{Names: []secret.Name{secret.MustName("ZIP")}})
+	c, err := w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version})
+	check(t, err)
+	if c.SyncID != run.ID || len(c.Names) != 1 || c.Names[0].Name != "ZIP" {
+		t.Errorf("%s instead of %s is asked for %+v", c.SyncID, run.ID, c.Names)
+	}
+}
+
 // A project with values from elsewhere has no use for a job's.
 func TestAProjectMayHaveItsValuesElsewhere(t *testing.T) {
 	w := newRelayWorld(t)
@@ -274,6 +292,72 @@ func TestAProjectMayHaveItsValuesElsewhere(t *testing.T) {
 	check(t, err)
 	_, err = w.server.Claim(t.Context(), w.token(store.Run{WorkflowRun: 5}), ClaimRequest{Version: Version})
 	refused(t, "elsewhere", err, fault.SourceUnavailable)
+}
+
+// What was decided about a project while its job was at work holds for what the job brought.
+func TestWhatChangesWhileTheJobSealsCounts(t *testing.T) {
+	elsewhere := "source:local"
+	for name, c := range map[string]struct {
+		change  func(*world) error
+		arrives []string // in Codespaces
+	}{
+		"nothing": {func(*world) error { return nil }, []string{"API_KEY", "DB_URL", "ZIP"}},
+		"another source": {func(w *world) error {
+			_, err := w.db.PatchProject(t.Context(), time.Now(), w.project.ID, store.ProjectPatch{ValueSource: &elsewhere})
+			return err
+		}, nil},
+		"archived": {func(w *world) error { return w.db.Archive(t.Context(), time.Now(), w.project.ID) }, nil},
+		"excluded": {func(w *world) error {
+			_, err := w.service.Bind(w.project).AddRule(t.Context(), "^ZIP$", "meanwhile", store.Local)
+			return err
+		}, []string{"API_KEY", "DB_URL"}},
+		"another key":        {func(w *world) error { w.sim.RotateKey(widgets, "codespaces"); return nil }, nil},
+		"deleted in Actions": {func(w *world) error { w.sim.DeleteSecret(widgets, "actions", "ZIP"); return nil }, []string{"API_KEY", "DB_URL"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newRelayWorld(t)
+			run := w.wait(syncing.Order{})
+			claimed := w.claim(run)
+			w.send(claimed, w.all(claimed)...)
+			row, n, err := w.server.find(t.Context(), claimed.Session, run.ID.String(), Version)
+			check(t, err)
+			check(t, c.change(w))
+			work, err := w.server.begin(row, n, nil) // a finish that was on its way
+			check(t, err)
+			<-work.done
+			var arrived []string
+			for _, s := range w.sim.Secrets(widgets, "codespaces") {
+				arrived = append(arrived, s.Name)
+			}
+			if slices.Sort(arrived); !slices.Equal(arrived, c.arrives) {
+				t.Errorf("%v arrived", arrived)
+			}
+			if w.server.held != 0 {
+				t.Errorf("%d bytes are held", w.server.held)
+			}
+		})
+	}
+}
+
+// A mapping that was narrowed meanwhile is not widened by what the job brought.
+func TestAMappingNarrowedMeanwhile(t *testing.T) {
+	w := newRelayWorld(t)
+	w.relayAll(w.wait(syncing.Order{}))
+	before, _ := w.sim.Value(widgets, "codespaces", "ZIP")
+	w.sim.Advance(time.Minute)
+	w.sim.SetSecret(widgets, "actions", githubsim.Secret{Name: "ZIP", Value: "zip-canary-2"})
+	c := w.claim(w.wait(syncing.Order{}))
+	w.send(c, w.all(c)...)
+	_, err := w.service.Bind(w.project).SetScopes(t.Context(), secret.MustName("ZIP"), []secret.Scope{secret.Dependabot})
+	check(t, err)
+	if r := w.finish(c); r.State != "succeeded" {
+		t.Errorf("%+v", r)
+	}
+	narrowed, _ := w.sim.Value(widgets, "codespaces", "ZIP")
+	kept, _ := w.sim.Value(widgets, "dependabot", "ZIP")
+	if narrowed != before || kept != "zip-canary-2" {
+		t.Errorf("%q in codespaces, %q in dependabot", narrowed, kept)
+	}
 }
 
 // A job that lost its session claims again; what it brought before is gone, and so is the old token.
@@ -290,6 +374,8 @@ func TestAJobMayClaimAgain(t *testing.T) {
 	third := w.claim(run, "run_attempt", "2")
 	_, err = w.server.Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: run.ID.String()})
 	denied(t, "an earlier attempt", err, DeniedRun)
+	_, err = w.newServer().Claim(t.Context(), w.token(run), ClaimRequest{Version: Version, SyncID: run.ID.String()})
+	denied(t, "an earlier attempt, at another process", err, DeniedRun)
 	_, err = w.server.Boxes(t.Context(), second.Session, w.all(second)[0])
 	denied(t, "boxes under the second", err, DeniedSession)
 	w.server.mu.Lock()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/audit"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/githubsim"
@@ -161,6 +162,14 @@ func (w *world) run(id uuid.UUID) store.Run {
 		w.t.Fatalf("no run %s", id)
 	}
 	return run
+}
+
+// events are those of the project's audit trail, the newest first.
+func (w *world) events() []audit.Event {
+	w.t.Helper()
+	events, _, err := w.db.Events(context.Background(), store.Filter{Project: w.project.ID, Limit: 50})
+	check(w.t, err)
+	return events
 }
 
 // token is one of the job that was dispatched for run, changed in pairs.

@@ -30,6 +30,9 @@ var ErrRunFinished = errors.New("the run has ended and was recorded; start a new
 // ErrOtherWorkflow says that a run waits for another run of the workflow than the one that claims it.
 var ErrOtherWorkflow = errors.New("another run of the workflow was started for this run")
 
+// ErrEarlierAttempt says that a later attempt of the same run of the workflow has claimed the run.
+var ErrEarlierAttempt = errors.New("a later attempt of the workflow run has claimed this run")
+
 // An ErrDispatchHeld says that no workflow is to be started for a run yet: a run of its project is at
 // work, or another waits for its job, after which there may be nothing left to do.
 type ErrDispatchHeld struct {

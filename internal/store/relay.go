@@ -222,7 +222,8 @@ func (n Session) Live(now time.Time) bool { return n.EndedAt == nil && now.Befor
 
 // OpenSession stores a session that begins now, and ends the one before it of the same run. A run
 // whose workflow run was not known is bound to the session's; a complaint that it waited is taken
-// back. One that has ended answers ErrRunFinished, one bound to another ErrOtherWorkflow.
+// back. One that has ended answers ErrRunFinished, one bound to another ErrOtherWorkflow, and
+// one that a later attempt has claimed ErrEarlierAttempt.
 func (s *Store) OpenSession(ctx context.Context, now time.Time, n Session) error {
 	now = stamp(now)
 	if n.ID == uuid.Nil {
@@ -262,6 +263,13 @@ func (s *Store) claim(ctx context.Context, tx *sql.Tx, now time.Time, n Session)
 		return ErrRunFinished
 	case run.WorkflowRun != 0 && run.WorkflowRun != n.WorkflowRun:
 		return ErrOtherWorkflow
+	}
+	later, err := number(ctx, tx, "SELECT count(*) AS n FROM relay_sessions WHERE run_id = $1 AND run_attempt > $2", n.Run, n.RunAttempt)
+	switch {
+	case err != nil:
+		return err
+	case later > 0:
+		return ErrEarlierAttempt
 	}
 	_, err = exec(ctx, tx, `UPDATE sync_runs SET workflow_run_id = $2, updated_at = $3,
 			state = CASE WHEN state = 'running' THEN state ELSE 'waiting' END, finished_at = NULL,

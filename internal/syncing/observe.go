@@ -206,7 +206,7 @@ func (r *run) seen() []store.List {
 	}
 	if r.view.repo.ID == r.project.RepositoryID {
 		for kind, l := range r.view.lists {
-			if r.overtaken && kind == secret.Actions.String() {
+			if kind == secret.Actions.String() && (r.overtaken || r.hides(l)) {
 				l = github.Listing{Scope: secret.Actions, Date: l.Date} // whoever compares finds a change, and looks again
 			}
 			add(kind, l.Date, l)
@@ -217,4 +217,17 @@ func (r *run) seen() []store.List {
 		add(SourceKind, r.started, r.req.Source.Stamp)
 	}
 	return lists
+}
+
+// hides says whether to remember this list of Actions would hide a change from whoever compares: one of
+// a name or for a scope that the run was not asked to bring.
+func (r *run) hides(actions github.Listing) bool {
+	isNarrow := len(r.req.Options.Names) > 0 || len(r.req.Options.Scopes) > 0
+	isSource := r.req.Source.Identity == plan.ActionsSource || r.project.ValueSource == relaySource
+	if !isNarrow || !isSource {
+		return false
+	}
+	var before github.Listing
+	_ = json.Unmarshal(r.known[secret.Actions.String()], &before) // none was seen before a first run
+	return before.Mark().Digest != actions.Mark().Digest
 }

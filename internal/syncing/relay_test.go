@@ -350,6 +350,49 @@ func TestAChangeWhileTheJobRuns(t *testing.T) {
 	})
 }
 
+// A run that was asked for one name or one scope leaves the others for whoever looks for changes.
+func TestANarrowRunHidesNoChange(t *testing.T) {
+	one, err := secret.ParseName("ONE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, order := range map[string]syncing.Order{
+		"of a name": {Names: []secret.Name{one}}, "of a scope": {Scopes: []secret.Scope{secret.Dependabot}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRelayed(t, values{"ONE": "one", "TWO": "two"})
+			r.inStep()
+			narrow := func() {
+				run, _ := r.asked()
+				need, err := r.bound().Needs(t.Context(), run, order)
+				if err == nil {
+					_, err = r.bound().Apply(t.Context(), run, order, r.brought(need), nil)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			narrow()
+			if r.actionsSeen().Digest != r.actionsNow().Digest {
+				t.Error("without a change there is something to look into")
+			}
+			r.setActions("ONE", "one of today")
+			r.setActions("TWO", "two of today")
+			for range 2 {
+				narrow()
+				if r.actionsSeen().Digest == r.actionsNow().Digest {
+					t.Error("whoever compares the lists finds no change")
+				}
+			}
+			r.inStep()
+			r.targets(values{"ONE": "one of today", "TWO": "two of today"})
+			if r.actionsSeen().Digest != r.actionsNow().Digest {
+				t.Error("whoever compares the lists finds a change")
+			}
+		})
+	}
+}
+
 // actionsSeen is the Actions list as the last run left it behind, actionsNow as it is.
 func (r *relayed) actionsSeen() github.Mark {
 	r.t.Helper()

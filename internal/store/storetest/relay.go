@@ -300,6 +300,7 @@ func sessions(w *world) {
 func (w *world) refusedSessions(run store.Run) {
 	w.Helper()
 	w.same("another run of the workflow", errors.Is(w.store.OpenSession(w.ctx, w.now, w.session(run, 78)), store.ErrOtherWorkflow), true)
+	w.same("an earlier attempt", errors.Is(w.store.OpenSession(w.ctx, w.now, w.session(run, 77)), store.ErrEarlierAttempt), true)
 	none := w.session(store.Run{ID: uuid.New()}, 77)
 	w.same("no such run", fault.Is(w.store.OpenSession(w.ctx, w.now, none), fault.ResourceNotFound), true)
 	other := w.session(run, 77)
