@@ -49,7 +49,7 @@ func (j *Jobs) ask(ctx context.Context, b *syncing.Bound, run store.Run, order s
 	case errors.As(err, &limit):
 		return j.end(ctx, b, run, order, tooManyDispatches(need.Repository, limit))
 	case errors.Is(err, store.ErrRunFinished):
-		return nil
+		return j.settle(ctx, b.Project, run, order, ended{err: err})
 	case err != nil:
 		return err
 	}
