@@ -65,7 +65,8 @@ func (s *Store) BeginDispatch(ctx context.Context, now time.Time, d DispatchRequ
 const endedStates = "('succeeded', 'partial', 'failed')"
 
 // dispatchHeld answers *ErrDispatchHeld when a run of the project is at work, be it this one elsewhere,
-// or another asked for its values so lately that they are likely to come.
+// or another asked for its values so lately that they are likely to come. One that complains, claimed
+// or not, keeps nobody waiting: its job is over.
 func (s *Store) dispatchHeld(ctx context.Context, tx *sql.Tx, now time.Time, d DispatchRequest) error {
 	held, found, err := leaseOf(ctx, tx, d.Project)
 	if err != nil {
@@ -81,7 +82,7 @@ func (s *Store) dispatchHeld(ctx context.Context, tx *sql.Tx, now time.Time, d D
 	}](ctx, tx, `SELECT r.id, COALESCE(n.created_at, r.dispatched_at) AS at
 		FROM sync_runs r LEFT JOIN relay_sessions n ON n.run_id = r.id AND n.ended_at IS NULL AND n.expires_at > $3
 		WHERE r.project_id = $1 AND r.id <> $2 AND r.state IN ('queued', 'waiting')
-			AND (r.dispatched_at > $4 AND r.error_code = '' OR n.created_at > $4)
+			AND r.error_code = '' AND (r.dispatched_at > $4 OR n.created_at > $4)
 		ORDER BY 2 DESC LIMIT 1`, d.Project, d.Run, now, since)
 	if err == nil && found {
 		err = &ErrDispatchHeld{Run: first.Run, Until: first.At.Add(d.Yield)}

@@ -102,6 +102,7 @@ var laws = []law{
 	{"starting a run wholly", startWholly, queue},
 	{"dispatches", dispatches, queue},
 	{"a dispatch behind a run at work", dispatchBehindWork, queue},
+	{"a dispatch behind a claimed run", dispatchBehindClaim, queue},
 	{"dispatching together", dispatchTogether, queue},
 	{"waiting for a job", waiting, queue},
 	{"a run of a job that is there", startWaiting, queue},
