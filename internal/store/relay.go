@@ -90,6 +90,16 @@ func (s *Store) dispatchHeld(ctx context.Context, tx *sql.Tx, now time.Time, d D
 	return err
 }
 
+// ForgetDispatch takes back the latest note of a run's workflow: GitHub refused to start it, so that it
+// counts for nothing.
+func (s *Store) ForgetDispatch(ctx context.Context, run uuid.UUID) error {
+	return s.write(ctx, "dispatch of run "+run.String(), func(tx *sql.Tx) error {
+		_, err := exec(ctx, tx, `DELETE FROM relay_dispatches
+			WHERE id = (SELECT id FROM relay_dispatches WHERE run_id = $1 ORDER BY at DESC, id DESC LIMIT 1)`, run)
+		return err
+	})
+}
+
 // Dispatches returns when workflows were started for a project, the oldest first.
 func (s *Store) Dispatches(ctx context.Context, project uuid.UUID, since time.Time) ([]time.Time, error) {
 	times, err := dispatchesSince(ctx, s.reader, project, since)

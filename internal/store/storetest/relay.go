@@ -117,6 +117,21 @@ func dispatchBehindWork(w *world) {
 	w.check(w.dispatch(next))
 }
 
+// dispatchRefused: what GitHub refused to start does not count, and what it may have started does.
+func dispatchRefused(w *world) {
+	run := w.queuedRun()
+	w.check(w.dispatch(run))
+	w.now = w.now.Add(time.Second)
+	for range 2 * mostDispatches {
+		w.check(w.dispatch(run))
+		w.check(w.store.ForgetDispatch(w.ctx, run.ID))
+	}
+	times, err := w.store.Dispatches(w.ctx, w.project.ID, noon.Add(-time.Hour))
+	w.check(err)
+	w.same("what counts", times, []time.Time{micro(w.now.Add(-time.Second))})
+	w.check(w.store.ForgetDispatch(w.ctx, uuid.New())) // of which there is none
+}
+
 // dispatchBehindClaim waits for a run whose job has claimed it, unless that is known to have ended.
 func dispatchBehindClaim(w *world) {
 	claimed, next := w.queuedRun(), w.queuedRun()
