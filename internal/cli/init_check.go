@@ -188,7 +188,7 @@ func (i *inspection) surroundings() {
 	}
 	strangers := 0
 	for _, s := range i.job.Steps {
-		if s.Run != "" || !strings.Contains(s.Uses, "/octoseal@") {
+		if !s.isOurs() {
 			strangers++
 			what := s.Uses
 			if s.Run != "" {
@@ -206,7 +206,13 @@ func (i *inspection) surroundings() {
 
 // ours are the steps that use the action.
 func (i *inspection) ours() []writtenStep {
-	return slices.DeleteFunc(slices.Clone(i.job.Steps), func(s writtenStep) bool { return !strings.Contains(s.Uses, "/octoseal@") })
+	return slices.DeleteFunc(slices.Clone(i.job.Steps), func(s writtenStep) bool { return !s.isOurs() })
+}
+
+// isOurs says whether a step uses the action, or a copy of it, which may have any name: then it is told
+// by what it is given.
+func (s writtenStep) isOurs() bool {
+	return s.Run == "" && (strings.HasPrefix(s.Uses, ourAction+"@") || s.With["pins"] != "")
 }
 
 // actions: named by commit, and the commit of this program where that is known.
@@ -221,6 +227,8 @@ func (i *inspection) actions() {
 		switch {
 		case !commitForm.MatchString(ref):
 			i.add("action", attention, "Name a commit: octoseal init, with --action-ref COMMIT.", "%s can be moved to another program", s.Uses)
+		case !strings.HasPrefix(s.Uses, ourAction+"@"):
+			i.add("action", advice, "Review it at that commit: whatever it runs can read the values.", "%s is not %s, but a copy at best", s.Uses, ourAction)
 		case commit() != "" && ref != commit():
 			i.add("action", advice, "Take this program's: octoseal init.", "%s is not what this program was built from, %s", s.Uses, commit())
 		default:
@@ -291,12 +299,20 @@ func (i *inspection) pins(ctx context.Context, l lookout, text string, b beginni
 
 func (i *inspection) pinOf(ctx context.Context, l lookout, scope secret.Scope, pinned relay.Pins) {
 	check := "pin of " + scope.String()
-	isPinned := slices.ContainsFunc(pinned, func(p relay.Pin) bool { return p.Scope == scope })
 	key, err := l.client.PublicKey(ctx, l.repo, scope)
+	isPinned, strange := false, ""
+	for _, p := range pinned {
+		isPinned = isPinned || p.Scope == scope
+		if p.Scope == scope && p != relay.PinOf(key) {
+			strange = p.KeyID
+		}
+	}
 	switch {
 	case errors.Is(err, github.ErrStoreMissing) && !isPinned:
 	case err != nil:
 		i.fault(check, err)
+	case slices.Contains(pinned, relay.PinOf(key)) && strange != "":
+		i.add(check, attention, "Who put it there? octoseal init --pin takes it out; review, commit.", "%s is pinned beside GitHub's key %s, and values are sealed for it too", strange, key.ID())
 	case slices.Contains(pinned, relay.PinOf(key)):
 		i.add(check, fine, "", "is GitHub's key %s", key.ID())
 	case isPinned:

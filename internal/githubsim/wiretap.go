@@ -17,10 +17,17 @@ import (
 type Wiretap struct {
 	proxy httputil.ReverseProxy
 
-	mu     sync.Mutex
-	heard  bytes.Buffer
-	asleep bool
-	cut    func(r *http.Request) Cut
+	mu      sync.Mutex
+	heard   bytes.Buffer
+	asleep  bool
+	trouble func(r *http.Request) Trouble
+}
+
+// A Trouble is what becomes of a request. Then, if set, is called at that moment: when the request has
+// arrived, or before its answer would be passed on.
+type Trouble struct {
+	Cut  Cut
+	Then func()
 }
 
 // A Cut is where a connection breaks.
@@ -53,12 +60,12 @@ func NewWiretap(server string) *Wiretap {
 	return w
 }
 
-// OnRequest has cut decide what becomes of each request; nil leaves all of them whole. It may be
+// OnRequest has trouble decide what becomes of each request; nil leaves all of them alone. It may be
 // called by many goroutines at once.
-func (w *Wiretap) OnRequest(cut func(r *http.Request) Cut) {
+func (w *Wiretap) OnRequest(trouble func(r *http.Request) Trouble) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cut = cut
+	w.trouble = trouble
 }
 
 // Heard returns all that was said so far: lines, headers and bodies, of requests and answers.
@@ -97,19 +104,27 @@ func (w *Wiretap) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(&head, "%s %s %s\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Proto, r.Host)
 	_ = r.Header.Write(&head) // to memory
 	w.keep(head.Bytes(), []byte("\r\n"), body, []byte("\r\n"))
-	w.mu.Lock()
-	decide := w.cut
-	w.mu.Unlock()
-	if decide != nil {
-		switch decide(r) {
-		case BeforeAsking:
-			panic(http.ErrAbortHandler)
-		case BeforeAnswer:
-			w.proxy.ServeHTTP(deaf{http.Header{}}, r)
-			panic(http.ErrAbortHandler)
-		}
+	t := w.troubleOf(r)
+	if t.Cut == BeforeAnswer {
+		w.proxy.ServeHTTP(deaf{http.Header{}}, r)
+	}
+	if t.Then != nil {
+		t.Then()
+	}
+	if t.Cut != Whole {
+		panic(http.ErrAbortHandler)
 	}
 	w.proxy.ServeHTTP(rw, r)
+}
+
+func (w *Wiretap) troubleOf(r *http.Request) Trouble {
+	w.mu.Lock()
+	decide := w.trouble
+	w.mu.Unlock()
+	if decide == nil {
+		return Trouble{}
+	}
+	return decide(r)
 }
 
 // deaf takes an answer that nobody is to hear.

@@ -52,9 +52,12 @@ func TestWiretapKeepsWhatIsSaid(t *testing.T) {
 	}
 	for cut, times := range map[githubsim.Cut]int32{githubsim.BeforeAsking: 0, githubsim.BeforeAnswer: 1} {
 		asked.Store(0)
-		tap.OnRequest(func(*http.Request) githubsim.Cut { return cut })
-		if got, err := say("question two"); err == nil || asked.Load() != times {
-			t.Errorf("cut %d: answered %q, and the server was asked %d times, want %d", cut, got, asked.Load(), times)
+		then := int32(-1)
+		tap.OnRequest(func(*http.Request) githubsim.Trouble {
+			return githubsim.Trouble{Cut: cut, Then: func() { then = asked.Load() }}
+		})
+		if got, err := say("question two"); err == nil || asked.Load() != times || then != times {
+			t.Errorf("cut %d: answered %q, and the server was asked %d times, %d by then, want %d", cut, got, asked.Load(), then, times)
 		}
 	}
 	tap.OnRequest(nil)

@@ -50,6 +50,7 @@ type projects interface {
 type relays interface {
 	BeginDispatch(ctx context.Context, now time.Time, d store.DispatchRequest) error
 	NoteDispatch(ctx context.Context, now time.Time, run uuid.UUID, workflowRun int64) error
+	ForgetDispatch(ctx context.Context, run uuid.UUID) error
 	NoteWaiting(ctx context.Context, now time.Time, run uuid.UUID, f *fault.Fault) error
 	WaitAgain(ctx context.Context, now time.Time, run uuid.UUID, silent time.Time) error
 	LiveSession(ctx context.Context, now time.Time, run uuid.UUID) (session store.Session, live bool, err error)

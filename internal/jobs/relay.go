@@ -49,7 +49,7 @@ func (j *Jobs) ask(ctx context.Context, b *syncing.Bound, run store.Run, order s
 	case errors.As(err, &limit):
 		return j.end(ctx, b, run, order, tooManyDispatches(need.Repository, limit))
 	case errors.Is(err, store.ErrRunFinished):
-		return nil
+		return j.settle(ctx, b.Project, run, order, ended{err: err})
 	case err != nil:
 		return err
 	}
@@ -59,6 +59,11 @@ func (j *Jobs) ask(ctx context.Context, b *syncing.Bound, run store.Run, order s
 	case ctx.Err() != nil:
 		return store.Snooze{Until: j.Now()}
 	case err != nil:
+		if isRefused(err) {
+			if err := j.Store.ForgetDispatch(ctx, run.ID); err != nil {
+				return err
+			}
+		}
 		return j.end(ctx, b, run, order, refusedDispatch(need.Repository, err))
 	}
 	j.Log.InfoContext(ctx, "job asked for values", "run", run.ID, "project", run.Project, "secrets", len(need.Names), "workflow_run", id)
@@ -222,11 +227,17 @@ func tooManyDispatches(repo github.Repository, l *store.ErrDispatchLimit) *fault
 	}).Hinting("The next can be started at %s. If the earlier ones brought nothing, their logs on the Actions page tell why.", next)
 }
 
+// isRefused says whether GitHub certainly started nothing: it said no, for a reason of the repository's.
+// Such a start does not count. Somebody puts the reason right, and is not to wait for an hour then.
+func isRefused(err error) bool {
+	return fault.Is(err, fault.IntegrationDenied) || fault.Is(err, fault.ResourceNotFound)
+}
+
 // refusedDispatch is why no job was started. What concerns GitHub as a whole, a limit or an outage,
 // passes as it is.
 func refusedDispatch(repo github.Repository, err error) *fault.Fault {
 	f := fault.Of(err)
-	if f.Code != fault.IntegrationDenied && f.Code != fault.ResourceNotFound {
+	if !isRefused(f) {
 		return f
 	}
 	reason, _ := f.Context["reason"].(string)

@@ -387,6 +387,35 @@ func over(p store.Project, workflowRun int64, conclusion string) []byte {
 		workflowRun, github.RelayWorkflow, conclusion, p.RepositoryID)
 }
 
+// A job that was started although GitHub's answer says otherwise, and ended its run meanwhile, leaves a
+// failed run like any other: it is tried again.
+func TestARunThatItsJobEndedIsTriedAgain(t *testing.T) {
+	w := newWorld(t, memoryDSN)
+	p := w.relayed(values{"TOKEN": "one"})
+	w.sim.RemoveWorkflow(repo, github.RelayWorkflow)
+	r := w.replica(hasty(time.Minute, time.Hour))
+	var once sync.Once
+	w.sim.OnRequest(func(q githubsim.Request) {
+		if !strings.HasSuffix(q.Path, "/dispatches") {
+			return
+		}
+		once.Do(func() {
+			run, err := (&courier{replica: r, project: p}).claim(context.Background(), 7, w.runs(p)[0].ID.String())
+			if err == nil {
+				err = r.service.Bind(p).Fail(context.Background(), run, fault.New(fault.EncryptionFailed, nil).Saying("a key is not pinned"))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	r.run()
+	w.eventually("another run", 20*time.Second, func() bool { return len(w.runs(p)) > 1 })
+	if first := w.runs(p)[len(w.runs(p))-1]; first.Code != fault.EncryptionFailed {
+		t.Errorf("%s: %s", first.Code, first.Error)
+	}
+}
+
 // A second run of a project waits for the first and then finds nothing to do.
 func TestASecondRunStartsNoSecondJob(t *testing.T) {
 	w := newWorld(t, memoryDSN)

@@ -76,13 +76,13 @@ func (j *Jobs) settle(ctx context.Context, p store.Project, run store.Run, order
 		return store.Snooze{Until: soonest(held.FreeAt, j.Now().Add(leaseLook))}
 	case ctx.Err() != nil, errors.Is(e.err, store.ErrLeaseLost):
 		return store.Snooze{Until: j.Now()} // the same run goes on elsewhere, or here
-	case errors.Is(e.err, store.ErrRunFinished):
-		return nil
 	}
 	record, found, err := j.Store.Run(ctx, run.ID)
 	switch {
 	case err != nil:
 		return err
+	case errors.Is(e.err, store.ErrRunFinished) && record.DispatchedAt.IsZero():
+		return nil // told of by the one who ended it; a job of the repository leaves that to us
 	case found && !over(record.State):
 		// It could not be recorded, or never began: the run is still to be done.
 		if e.err == nil {

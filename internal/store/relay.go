@@ -65,7 +65,8 @@ func (s *Store) BeginDispatch(ctx context.Context, now time.Time, d DispatchRequ
 const endedStates = "('succeeded', 'partial', 'failed')"
 
 // dispatchHeld answers *ErrDispatchHeld when a run of the project is at work, be it this one elsewhere,
-// or another asked for its values so lately that they are likely to come.
+// or another asked for its values so lately that they are likely to come. One that complains, claimed
+// or not, keeps nobody waiting: its job is over.
 func (s *Store) dispatchHeld(ctx context.Context, tx *sql.Tx, now time.Time, d DispatchRequest) error {
 	held, found, err := leaseOf(ctx, tx, d.Project)
 	if err != nil {
@@ -81,12 +82,22 @@ func (s *Store) dispatchHeld(ctx context.Context, tx *sql.Tx, now time.Time, d D
 	}](ctx, tx, `SELECT r.id, COALESCE(n.created_at, r.dispatched_at) AS at
 		FROM sync_runs r LEFT JOIN relay_sessions n ON n.run_id = r.id AND n.ended_at IS NULL AND n.expires_at > $3
 		WHERE r.project_id = $1 AND r.id <> $2 AND r.state IN ('queued', 'waiting')
-			AND (r.dispatched_at > $4 AND r.error_code = '' OR n.created_at > $4)
+			AND r.error_code = '' AND (r.dispatched_at > $4 OR n.created_at > $4)
 		ORDER BY 2 DESC LIMIT 1`, d.Project, d.Run, now, since)
 	if err == nil && found {
 		err = &ErrDispatchHeld{Run: first.Run, Until: first.At.Add(d.Yield)}
 	}
 	return err
+}
+
+// ForgetDispatch takes back the latest note of a run's workflow: GitHub refused to start it, so that it
+// counts for nothing.
+func (s *Store) ForgetDispatch(ctx context.Context, run uuid.UUID) error {
+	return s.write(ctx, "dispatch of run "+run.String(), func(tx *sql.Tx) error {
+		_, err := exec(ctx, tx, `DELETE FROM relay_dispatches
+			WHERE id = (SELECT id FROM relay_dispatches WHERE run_id = $1 ORDER BY at DESC, id DESC LIMIT 1)`, run)
+		return err
+	})
 }
 
 // Dispatches returns when workflows were started for a project, the oldest first.

@@ -117,6 +117,35 @@ func dispatchBehindWork(w *world) {
 	w.check(w.dispatch(next))
 }
 
+// dispatchRefused: what GitHub refused to start does not count, and what it may have started does.
+func dispatchRefused(w *world) {
+	run := w.queuedRun()
+	w.check(w.dispatch(run))
+	w.now = w.now.Add(time.Second)
+	for range 2 * mostDispatches {
+		w.check(w.dispatch(run))
+		w.check(w.store.ForgetDispatch(w.ctx, run.ID))
+	}
+	times, err := w.store.Dispatches(w.ctx, w.project.ID, noon.Add(-time.Hour))
+	w.check(err)
+	w.same("what counts", times, []time.Time{micro(w.now.Add(-time.Second))})
+	w.check(w.store.ForgetDispatch(w.ctx, uuid.New())) // of which there is none
+}
+
+// dispatchBehindClaim waits for a run whose job has claimed it, unless that is known to have ended.
+func dispatchBehindClaim(w *world) {
+	claimed, next := w.queuedRun(), w.queuedRun()
+	w.check(w.dispatch(claimed))
+	w.check(w.store.NoteDispatch(w.ctx, w.now, claimed.ID, 77))
+	w.now = w.now.Add(time.Minute)
+	session := w.session(claimed, 77)
+	session.CreatedAt = w.now
+	w.check(w.store.OpenSession(w.ctx, w.now, session))
+	w.heldBy("behind one that is claimed", w.dispatch(next), claimed, w.now.Add(yield))
+	w.check(w.store.NoteWaiting(w.ctx, w.now, claimed.ID, fault.New(fault.SourceUnavailable, fault.Context{"reason": "its job has ended"})))
+	w.check(w.dispatch(next))
+}
+
 // dispatchTogether: of several runs of one project one has its workflow started.
 func dispatchTogether(w *world) {
 	var runs []store.Run

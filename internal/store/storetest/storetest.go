@@ -108,6 +108,8 @@ var laws = []law{
 	{"starting a run wholly", startWholly, queue},
 	{"dispatches", dispatches, queue},
 	{"a dispatch behind a run at work", dispatchBehindWork, queue},
+	{"a dispatch behind a claimed run", dispatchBehindClaim, queue},
+	{"a dispatch that is refused", dispatchRefused, queue},
 	{"dispatching together", dispatchTogether, queue},
 	{"waiting for a job", waiting, queue},
 	{"a run of a job that is there", startWaiting, queue},
