@@ -123,7 +123,7 @@ func (s *session) ruleFindings(t Tier, e github.Environment, there bool) []RuleF
 		return []RuleFinding{{Environment: t, Subject: SubjectEnvironment, Reason: Missing, Weaker: true}}
 	}
 	if !s.memory[t].Applied {
-		return unprotected(t, e.Rules)
+		return unprotected(t, e.Rules, s.repo.DefaultBranch)
 	}
 	var findings []RuleFinding
 	for _, d := range differences(e.Rules, s.memory[t].Rules.over(e.Rules, s.repo.DefaultBranch)) {
@@ -137,13 +137,13 @@ func (s *session) ruleFindings(t Tier, e github.Environment, there bool) []RuleF
 }
 
 // unprotected says what an environment that nobody applied lacks of its tier's defaults.
-func unprotected(t Tier, now github.EnvironmentRules) []RuleFinding {
+func unprotected(t Tier, now github.EnvironmentRules, branch string) []RuleFinding {
 	findings := []RuleFinding{{Environment: t, Subject: SubjectEnvironment, Reason: NotApplied}}
 	d := t.defaults()
 	if d.RequiredReviewers != nil && len(now.Reviewers) == 0 {
 		findings = append(findings, RuleFinding{t, SubjectReviewers, Missing, true, "nobody", "a reviewer"})
 	}
-	if d.RestrictToMainBranch != nil && now.Branches == github.AnyBranch {
+	if d.RestrictToMainBranch != nil && !mainOnly(now, branch) {
 		findings = append(findings, RuleFinding{t, SubjectBranches, Missing, true, branchNames(now), "the default branch"})
 	}
 	return findings
@@ -196,10 +196,11 @@ func (v *validation) secretStandings(t Tier) map[secret.Name]plan.Standing {
 }
 
 // lookElsewhere finds required secrets of an environment that are kept as secrets of the repository,
-// under the name that says whose they are: NAME_PROD is NAME of production.
+// under the name that says whose they are: NAME_PROD is NAME of production. For one that was written
+// to the environment itself, and is gone from there, nothing stands.
 func (v *validation) lookElsewhere(ctx context.Context, t Tier) error {
 	for name, st := range v.standings[t] {
-		if st != plan.StandsGone {
+		if _, ours := v.memory[t].Secrets[name]; ours || st != plan.StandsGone {
 			continue
 		}
 		if v.repository == nil {
