@@ -54,7 +54,11 @@ func (s *Service) prepare(ctx context.Context, w *session, req Request) (*job, e
 	if err := w.recall(ctx); err != nil {
 		return nil, err
 	}
-	return w.job(req)
+	j, err := w.job(req)
+	if err == nil {
+		j.excluded, err = w.exclude(ctx, j.named())
+	}
+	return j, err
 }
 
 // Apply gives GitHub the environments that are asked for. The order is the safety: lease, look, plan,

@@ -410,3 +410,41 @@ func TestKilledUnderAListThatLags(t *testing.T) {
 	w.done(dev)
 	w.holds("dev", "API_TOKEN")
 }
+
+// A name that a rule excludes is written nowhere, which is a notice and no error, and it is not missed.
+// Rules that give no answer stop everything.
+func TestExcluded(t *testing.T) {
+	w := newWorld(t)
+	dev := asked("dev", environment.Rules{}, "CI", "API_TOKEN", "LEGACY_KEY")
+	res := w.done(dev)
+	if len(res.Notices) != 1 || res.Notices[0].Code != fault.Excluded || res.Notices[0].SecretName != "CI" {
+		t.Errorf("%+v", res.Notices)
+	}
+	w.holds("dev", "API_TOKEN", "LEGACY_KEY")
+	id := w.project().ID
+	if _, err := w.db.AddRule(t.Context(), time.Now(), &id, "^LEGACY_", "on its way out", store.Local); err != nil {
+		t.Fatal(err)
+	}
+	w.edit("dev", "LEGACY_KEY", "theirs")
+	dev.Secrets[2] = value("LEGACY_KEY", "another")
+	res = w.done(dev)
+	if len(res.Notices) != 3 || !strings.Contains(res.Notices[2].Message, "remains in environment:dev") {
+		t.Errorf("%+v", res.Notices)
+	}
+	if v, _ := w.sim.Value(repo, "environment:dev", "LEGACY_KEY"); v != "theirs" {
+		t.Errorf("LEGACY_KEY holds %q", v)
+	}
+	if v := w.required(true, "dev", "CI", "LEGACY_KEY", "API_TOKEN"); !v.Valid || v.Summary.TotalSecrets != 1 {
+		t.Errorf("%+v", v)
+	}
+	// This pattern takes longer than any name is given.
+	if _, err := w.db.AddRule(t.Context(), time.Now(), &id, `^(A+)+$`, "slow", store.Local); err != nil {
+		t.Fatal(err)
+	}
+	w.sim.ResetRequests()
+	_, err := w.svc.Apply(t.Context(), w.request(asked("dev", environment.Rules{}, strings.Repeat("A", 99)+"B")))
+	isCode(t, err, fault.RequestInvalid)
+	if n := w.sim.Counts().Requests; n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}

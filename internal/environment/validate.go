@@ -101,6 +101,14 @@ type validation struct {
 
 func (v *validation) check(ctx context.Context) error {
 	v.standings = map[Tier]map[secret.Name]plan.Standing{}
+	names := slices.Clone(v.req.Required)
+	for _, t := range v.tiers {
+		names = slices.AppendSeq(names, maps.Keys(v.memory[t].Secrets))
+	}
+	excluded, err := v.exclude(ctx, names)
+	if err != nil {
+		return err
+	}
 	for _, t := range v.tiers {
 		e, there := v.list.Find(string(t))
 		v.rules = append(v.rules, v.ruleFindings(t, e, there)...)
@@ -109,7 +117,8 @@ func (v *validation) check(ctx context.Context) error {
 			return err
 		}
 		v.rules = append(v.rules, found...)
-		v.standings[t] = v.secretStandings(t)
+		v.standings[t] = v.standingsOf(t, v.req.Required)
+		maps.DeleteFunc(v.standings[t], func(n secret.Name, _ plan.Standing) bool { _, out := excluded[n]; return out })
 		if err := v.lookElsewhere(ctx, t); err != nil {
 			return err
 		}
@@ -167,7 +176,7 @@ func (v *validation) linkFindings(ctx context.Context, t Tier) ([]RuleFinding, e
 	return findings, nil
 }
 
-// secretStandings compares the secrets that have to be in an environment with those that are.
+// standingsOf compares the secrets that have to be in an environment with those that are.
 func (s *session) standingsOf(t Tier, required []secret.Name) map[secret.Name]plan.Standing {
 	m, out := s.memory[t], map[secret.Name]plan.Standing{}
 	listed := observation(s.secrets[t]).UpdatedAt
@@ -189,10 +198,6 @@ func (s *session) standingsOf(t Tier, required []secret.Name) map[secret.Name]pl
 		}
 	}
 	return out
-}
-
-func (v *validation) secretStandings(t Tier) map[secret.Name]plan.Standing {
-	return v.standingsOf(t, v.req.Required)
 }
 
 // lookElsewhere finds required secrets of an environment that are kept as secrets of the repository,
