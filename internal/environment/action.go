@@ -47,6 +47,7 @@ const (
 	DeletedOutside   Reason = "drift_deleted_outside"
 	Interrupted      Reason = "interrupted"
 	Unmanaged        Reason = "unmanaged"
+	Excluded         Reason = "excluded"
 	NotNamed         Reason = "not_named"
 	NeverOurs        Reason = "never_ours"
 	Linked           Reason = "linked"
@@ -72,6 +73,7 @@ var reasons = map[Reason]string{
 	DeletedOutside:   "deleted by someone else since our last write",
 	Interrupted:      "an interrupted apply left it unsettled",
 	Unmanaged:        "exists, and was not written by us",
+	Excluded:         "excluded by a pattern",
 	NotNamed:         "written by us before, and not named now",
 	NeverOurs:        "not named and never written by us",
 	Linked:           "linked from now on",

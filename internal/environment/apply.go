@@ -54,7 +54,11 @@ func (s *Service) prepare(ctx context.Context, w *session, req Request) (*job, e
 	if err := w.recall(ctx); err != nil {
 		return nil, err
 	}
-	return w.job(req)
+	j, err := w.job(req)
+	if err == nil {
+		j.excluded, err = w.exclude(ctx, j.named())
+	}
+	return j, err
 }
 
 // Apply gives GitHub the environments that are asked for. The order is the safety: lease, look, plan,
@@ -218,19 +222,13 @@ func (a *apply) protect(ctx context.Context, w *work) {
 func (a *apply) afterFault(ctx context.Context, w *work, shown github.Environment) {
 	ctx, stop := ending(ctx)
 	defer stop()
-	if shown.ID == 0 {
-		found, there, err := a.hub.Environment(ctx, a.repo, string(w.Tier))
-		if err != nil {
-			return
-		}
-		if !there {
-			w.shown = github.Environment{}
-			return
-		}
-		shown = found
+	switch found, _, err := a.hub.Environment(ctx, a.repo, string(w.Tier)); {
+	case err == nil:
+		w.shown = found
+	case shown.ID != 0:
+		w.shown = shown
 	}
-	w.shown = shown
-	if !w.Exists {
+	if !w.Exists && w.shown.ID != 0 {
 		w.fault = retold(w.fault, "%s Environment %s was made all the same, without all the rules asked for: until the next apply it may be unprotected.", w.fault.Message, w.Tier)
 	}
 }
@@ -304,7 +302,8 @@ func (a *apply) openIntents(ctx context.Context) error {
 		for _, name := range w.Writes() {
 			older := a.memory[w.Tier].Intents[name]
 			s := &step{name: name, tier: w.Tier, before: listed[name]}
-			s.resumed = older.covers(s.before)
+			// One that is not listed may be so because the list lags.
+			s.resumed = older.covers(s.before) || s.before.IsZero() && !older.At.IsZero()
 			i := store.EnvironmentIntent{Target: store.Target{Name: name, Scope: w.Tier.Scope()}, At: at, Until: at.Add(a.settings.WriteTime + landing)}
 			if s.resumed && older.At.Before(at) {
 				i.At = older.At

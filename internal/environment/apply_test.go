@@ -324,3 +324,37 @@ func TestNoReviewersLeft(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// An environment that was deleted outside, and that a refusal keeps from being made again, is not
+// remembered as active.
+func TestDeletedOutsideAndRefused(t *testing.T) {
+	w := newWorld(t)
+	three := w.three("API_TOKEN")
+	w.done(three...)
+	w.sim.DeleteEnvironment(repo, "production")
+	three[2].Rules.ReviewerIDs = []int64{999}
+	same(t, "errors", codes(w.apply(three...).Errors), []string{"production GITHUB_ENV_REVIEWER_NOT_FOUND"})
+	if c, known := w.config("production"); !known || c.Status != store.EnvironmentFailed {
+		t.Errorf("remembered as %+v", c)
+	}
+	w.done(w.three("API_TOKEN")...)
+	if c, _ := w.config("production"); c.Status != store.EnvironmentActive {
+		t.Errorf("remembered as %+v", c)
+	}
+}
+
+// A change that GitHub refused in its second half is told as what it came to: nothing.
+func TestRefusedPattern(t *testing.T) {
+	w := newWorld(t)
+	three := w.three()
+	w.done(three...)
+	w.sim.ChangeEnvironment(repo, "production", func(e *githubsim.Environment) { e.Patterns = []githubsim.BranchPattern{{Name: "wide/*"}} })
+	w.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Method: "POST", Path: "/deployment-branch-policies", Answer: &githubsim.Answer{
+		Status: 403, Body: `{"message":"Resource not accessible by personal access token","status":"403"}`,
+	}}}})
+	res := w.apply(three...)
+	same(t, "errors", codes(res.Errors), []string{"production GITHUB_INTEGRATION_DENIED"})
+	same(t, "updated", res.Updated, []string{})
+	w.sim.SetFaults(githubsim.Faults{})
+	same(t, "updated", w.done(three...).Updated, []string{"production"})
+}

@@ -197,48 +197,34 @@ func (c *checker) form(l Links) {
 	}
 }
 
-// shared finds resources that two environments would be linked to, those that are remembered of
-// environments outside the spec included: what staging does must not reach production's data.
+// shared finds resources that two environments would be linked to, those that are remembered included:
+// what staging does must not reach production's data. One that goes from an environment to another
+// takes two applies. Environments fail alone, so in one it might arrive before it has left.
 func (c *checker) shared() {
-	after, index := map[Tier]Links{}, map[Tier]int{}
-	for t, l := range c.Linked {
-		after[t] = l
-	}
+	asked := map[Tier]Links{}
 	for i, a := range c.asked {
-		if t, err := ParseTier(a.Name); err == nil {
-			after[t], index[t] = a.Linked.over(after[t]), i
-		}
-	}
-	users := map[string]Tier{}
-	for _, t := range Tiers() {
-		for _, link := range after[t].each() {
-			key := string(link.Subject) + "\x00" + link.Value
-			other, taken := users[key]
-			if link.Value == "" {
-				continue
+		c.path = fmt.Sprintf("environments[%d]", i)
+		t, err := ParseTier(a.Name)
+		for _, link := range a.Linked.each() {
+			if err == nil && link.Value != "" {
+				c.unshared(t, link, asked)
 			}
-			if !taken {
-				users[key] = t
-				continue
-			}
-			c.blame(link, t, other, index)
 		}
+		asked[t] = a.Linked
 	}
 }
 
-// blame tells the later one of those whose link stands in the spec; what both remember is not this
-// spec's doing.
-func (c *checker) blame(link Link, a, b Tier, index map[Tier]int) {
-	at := -1
-	other := a
-	for _, pair := range [][2]Tier{{a, b}, {b, a}} {
-		i, inSpec := index[pair[0]]
-		if inSpec && i > at && c.asked[i].Linked.at(link.Subject) != "" {
-			at, other = i, pair[1]
+// unshared holds a link of t against the environments remembered and those asked for before it.
+func (c *checker) unshared(t Tier, link Link, asked map[Tier]Links) {
+	for _, other := range Tiers() {
+		switch {
+		case other == t:
+		case c.Linked[other].at(link.Subject) == link.Value:
+			c.add(string(link.Subject), fault.RequestInvalid, "the %s is linked to %s already; no two environments share one, so link that to another first", link.Title, other)
+			return
+		case asked[other].at(link.Subject) == link.Value:
+			c.add(string(link.Subject), fault.RequestInvalid, "the %s is linked to %s already; no two environments share one", link.Title, other)
+			return
 		}
-	}
-	if at >= 0 {
-		c.path = fmt.Sprintf("environments[%d]", at)
-		c.add(string(link.Subject), fault.RequestInvalid, "the %s is linked to %s already; no two environments share one", link.Title, other)
 	}
 }

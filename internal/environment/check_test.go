@@ -53,7 +53,9 @@ func TestBadInput(t *testing.T) {
 			[]string{"environments[0].linkedResources.neonBranchId"}},
 		{"a branch that its environment keeps", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "br-staging"}}, asked("staging", environment.Rules{})},
 			[]string{"environments[0].linkedResources.neonBranchId"}},
-		{"a branch handed on", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "br-staging"}}, {Name: "staging", Linked: environment.Links{NeonBranchID: "br-new"}}}, nil},
+		{"a branch handed on", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "br-staging"}}, {Name: "staging", Linked: environment.Links{NeonBranchID: "br-new"}}},
+			[]string{"environments[0].linkedResources.neonBranchId"}},
+		{"a branch that its environment leaves", []environment.Asked{{Name: "staging", Linked: environment.Links{NeonBranchID: "br-new"}}}, nil},
 		{"one name for a branch and a Worker", []environment.Asked{{Name: "dev", Linked: environment.Links{NeonBranchID: "x"}}, {Name: "staging", Linked: environment.Links{CloudflareWorkerName: "x"}}}, nil},
 		{"a Worker and a project of two", []environment.Asked{
 			{Name: "dev", Linked: environment.Links{CloudflareWorkerName: "w", CloudflarePagesProject: "p"}},

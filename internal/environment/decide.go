@@ -7,9 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/exclusion"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/plan"
+	"github.com/octoseal/octoseal/internal/secret"
 )
 
 // deploymentAge is how old a deployment may be and still hold rules back. GitHub lets an approval
@@ -20,10 +22,11 @@ const deploymentAge = 30 * 24 * time.Hour
 type job struct {
 	*session
 	spec
-	force   bool
-	people  *people
-	plan    Plan
-	notices []plan.Notice
+	force    bool
+	excluded map[secret.Name]exclusion.Rule
+	people   *people
+	plan     Plan
+	notices  []plan.Notice
 
 	mu        sync.Mutex                  // guards the following, which are found side by side
 	deployed  map[Tier]*github.Deployment // the last one, where it was looked for
@@ -86,7 +89,9 @@ func (j *job) likelyReviewers() []int64 {
 }
 
 func (j *job) input(observed map[Tier]Observed) Input {
-	return Input{Wanted: j.wanted, Observed: observed, Memory: j.memory, DefaultBranch: j.repo.DefaultBranch, Force: j.force}
+	return Input{
+		Wanted: j.wanted, Observed: observed, Memory: j.memory, Excluded: j.excluded, DefaultBranch: j.repo.DefaultBranch, Force: j.force,
+	}
 }
 
 // decide makes the plan: once to learn what has to be looked into, and again with what was found.

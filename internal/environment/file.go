@@ -17,9 +17,13 @@ import (
 // maxFile bounds a file of environments: three of them with a hundred names each are a few pages.
 const maxFile = 256 << 10
 
-// maxBrackets bounds what may be nested: the parser's time grows with the square of it. Every secret
-// may have its {from: NAME}.
-const maxBrackets = 1000
+const (
+	// maxBrackets bounds what may be nested: the parser's time grows with the square of it. Every
+	// secret may have its {from: NAME}.
+	maxBrackets = 1000
+	// maxProblems bounds what is told of a file that is something else altogether.
+	maxProblems = 50
+)
 
 // A File is a file of environments. It names secrets and holds none: each stands for the value of a
 // source, under its own name or another.
@@ -47,8 +51,8 @@ func ParseFile(label string, text []byte) (File, error) {
 	if len(text) > maxFile {
 		return f, fault.Invalid("%s has %d bytes, more than the %d that are read", label, len(text), maxFile)
 	}
-	if bytes.Count(text, []byte("["))+bytes.Count(text, []byte("{")) > maxBrackets {
-		return f, fault.Invalid("%s has more than %d brackets", label, maxBrackets)
+	if brackets(text) > maxBrackets {
+		return f, fault.Invalid("%s has more than %d brackets and lists within a line", label, maxBrackets)
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return f, f.refuse([]Problem{{Line: 1, Column: 1, Why: "names no environment"}})
@@ -68,6 +72,17 @@ func ParseFile(label string, text []byte) (File, error) {
 		return f, f.refuse(w.problems)
 	}
 	return f, nil
+}
+
+// brackets counts what may open something nested without a line of its own: [ and {, and a dash that
+// is not the first on its line.
+func brackets(text []byte) int {
+	n := bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{"))
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimPrefix(bytes.TrimLeft(line, " "), []byte("-"))
+		n += bytes.Count(line, []byte("- ")) + bytes.Count(line, []byte("-\t"))
+	}
+	return n
 }
 
 // syntaxProblem tells where YAML itself is broken. The parser's words may quote the text.
@@ -91,12 +106,17 @@ func (f File) refuse(problems []Problem) *fault.Fault {
 			problems[i].Code = fault.RequestInvalid
 		}
 	}
+	more := len(problems) - maxProblems
+	problems = problems[:min(len(problems), maxProblems)]
 	lines := make([]string, len(problems))
 	for i, p := range problems {
 		lines[i] = f.label + ":" + p.String()
 		if p.Line == 0 {
 			lines[i] = f.label + ": " + p.String()
 		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("%s: and %d more", f.label, more))
 	}
 	return Refuse(problems).Saying("%s", strings.Join(lines, "\n"))
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
@@ -131,9 +132,20 @@ func TestBadFiles(t *testing.T) {
 
 // A file that would keep the parser busy is not parsed.
 func TestHugeFiles(t *testing.T) {
-	for _, text := range []string{strings.Repeat("[", 200_000), strings.Repeat("{a: ", 60_000), strings.Repeat("# comment\n", 30_000)} {
+	for _, text := range []string{
+		strings.Repeat("[", 200_000), strings.Repeat("{a: ", 60_000), strings.Repeat("# comment\n", 30_000),
+		strings.Repeat("- ", 60_000), strings.Repeat("-  ", 60_000), strings.Repeat("- !a ", 50_000),
+	} {
+		began := time.Now()
 		_, err := environment.ParseFile("environments.yaml", []byte(text))
 		isCode(t, err, fault.RequestInvalid)
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("%.5q: %s", text, d)
+		}
+	}
+	_, err := environment.ParseFile("environments.yaml", []byte("environments:\n"+strings.Repeat("- 1\n", 1000)))
+	if n := len(err.Error()); n > 10_000 || !strings.Contains(err.Error(), "and 950 more") {
+		t.Errorf("told in %d bytes: %.200s", n, err)
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/audit"
+	"github.com/octoseal/octoseal/internal/exclusion"
 	"github.com/octoseal/octoseal/internal/store"
 )
 
-// Forgetful is the memory of a machine without a database: it knows no project. Planning, listing and
+// Forgetful is the memory of a machine without a database: it knows no project and only the
+// default rules. Planning, listing and
 // validating work with it; whatever would record is refused.
 type Forgetful struct{}
 
@@ -25,6 +27,10 @@ func (Forgetful) EnsureProject(context.Context, time.Time, store.Project) (store
 }
 
 func (Forgetful) Lists(context.Context, uuid.UUID, string) ([]store.List, error) { return nil, nil }
+
+func (Forgetful) Rules(context.Context, uuid.UUID) (exclusion.Rules, error) {
+	return exclusion.Defaults(), nil
+}
 
 func (Forgetful) EnvironmentConfigs(context.Context, uuid.UUID) ([]store.EnvironmentConfig, error) {
 	return nil, nil

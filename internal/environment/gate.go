@@ -25,6 +25,9 @@ type Verdict struct {
 	Reasons  []string // why not; none for one that was approved
 }
 
+// Reached says whether there is a verdict at all: one that was found, though saying it may have failed.
+func (v Verdict) Reached() bool { return v.Approved || len(v.Reasons) > 0 }
+
 // maxReasons bounds what a comment lists: the rest is counted.
 const maxReasons = 20
 

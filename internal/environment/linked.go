@@ -55,5 +55,18 @@ func (l Links) over(before Links) Links {
 	}
 }
 
+// without returns the links but for one.
+func (l Links) without(s Subject) Links {
+	switch s {
+	case SubjectNeon:
+		l.NeonBranchID = ""
+	case SubjectWorker:
+		l.CloudflareWorkerName = ""
+	case SubjectPages:
+		l.CloudflarePagesProject = ""
+	}
+	return l
+}
+
 // key is what the link is called in a spec.
 func (l Link) key() string { return strings.TrimPrefix(string(l.Subject), "linkedResources.") }

@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
@@ -169,10 +171,24 @@ func (s *session) look(ctx context.Context, tiers []Tier) error {
 		return err
 	}
 	s.repo, s.date = repo, date
-	if envErr != nil {
-		return envErr
+	if err := cmp.Or(envErr, listErr); err != nil {
+		return err
 	}
-	return listErr
+	return s.listedWhole(tiers)
+}
+
+// listedWhole refuses to go on with an environment that is there and whose secrets are not to be had:
+// what it holds must not be taken for nothing.
+func (s *session) listedWhole(tiers []Tier) error {
+	for _, t := range tiers {
+		_, there := s.list.Find(string(t))
+		if _, listed := s.secrets[t]; there && !listed {
+			return fault.New(fault.IntegrationUnavailable, fault.Context{
+				"reason": "environment " + string(t) + " is there, and its secrets are not", "environment": string(t),
+			}).Hinting("If somebody is deleting it just now, try again. Otherwise %s may lack the permission to see its secrets.", s.hub.Credential().Name())
+		}
+	}
+	return nil
 }
 
 // lookFault is why what was seen cannot be used: above all, that it is another repository's.

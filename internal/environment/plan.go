@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/octoseal/octoseal/internal/exclusion"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/plan"
@@ -17,6 +18,7 @@ type Input struct {
 	Wanted        []Wanted
 	Observed      map[Tier]Observed // one that GitHub does not have is not in it
 	Memory        map[Tier]Memory
+	Excluded      map[secret.Name]exclusion.Rule // names that a rule excludes, computed before: a regex has a clock
 	DefaultBranch string
 	Force         bool // write over secrets in conflict
 }
@@ -279,11 +281,14 @@ func (s *side) secret(name secret.Name) Action {
 		a.Verb, a.Reason = v, r
 		return a
 	}
+	_, excluded := s.Excluded[name]
 	switch {
 	case !named && ours:
 		return as(plan.Leave, NotNamed)
 	case !named:
 		return as(plan.Leave, NeverOurs)
+	case excluded:
+		return as(plan.Skip, Excluded)
 	case !there && ours && s.exists:
 		return as(plan.Create, DeletedOutside)
 	case !there:
@@ -352,6 +357,7 @@ func (s *side) notices() []plan.Notice {
 		f := fault.New(fault.EnvironmentExists, fault.Context{"environmentName": string(s.Tier), "githubEnvironmentId": s.observed.ID})
 		notices = append(notices, plan.Notice{Code: f.Code, Message: f.Message, Scope: scope, Context: f.Context})
 	}
+	notices = append(notices, s.excludedNotices()...)
 	about := fault.Context{"environment": string(s.Tier)}
 	if n := s.Rules.RequiredReviewers; n != nil && *n > 1 {
 		notices = append(notices, plan.Notice{
@@ -364,6 +370,25 @@ func (s *side) notices() []plan.Notice {
 			Code: fault.EnvironmentExists, Scope: scope, Context: about,
 			Message: fmt.Sprintf("Environment %s keeps %d reviewers that a spec has no word for, such as teams; each of them may approve.", s.Tier, len(left)-len(s.Rules.ReviewerIDs)),
 		})
+	}
+	return notices
+}
+
+// excludedNotices name the rules that keep what is named from being written.
+func (s *side) excludedNotices() []plan.Notice {
+	var notices []plan.Notice
+	for _, name := range slices.SortedFunc(maps.Keys(s.Wanted.Secrets), secret.Name.Compare) {
+		rule, excluded := s.Excluded[name]
+		if !excluded {
+			continue
+		}
+		f := fault.New(fault.Excluded, fault.Context{"secretName": name.String(), "pattern": rule.Pattern.String(), "isGlobal": rule.Global})
+		n := plan.Notice{Code: f.Code, Message: f.Message, SecretName: name.String(), Scope: s.Tier.Scope().String(), Context: f.Context}
+		_, ours := s.memory.Secrets[name]
+		if _, there := s.observed.Secrets.UpdatedAt[name]; there && ours {
+			n.Message += fmt.Sprintf(" A copy that was written before remains in %s.", n.Scope)
+		}
+		notices = append(notices, n)
 	}
 	return notices
 }

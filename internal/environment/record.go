@@ -103,16 +103,19 @@ func settledOf(w *work) []store.Target {
 	return targets
 }
 
-// config is what is to be remembered of an environment. One that GitHub does not have is not
-// remembered, and one that was left alone stays remembered as it was applied last.
+// config is what is to be remembered of an environment. One that GitHub never had is not remembered,
+// and one that was left alone stays remembered as it was applied last.
 func (a *apply) config(w *work) (store.EnvironmentConfig, bool) {
 	before, known := a.configs[w.Tier]
-	if w.shown.ID == 0 || w.Blocked && !known {
+	switch {
+	case w.shown.ID == 0 && known: // it was deleted outside, and was not to be had again
+		before.Status = store.EnvironmentFailed
+		return before, true
+	case w.shown.ID == 0, w.Blocked && !known:
 		return store.EnvironmentConfig{}, false
 	}
-	asked := a.wantedOf(w.Tier)
 	c := store.EnvironmentConfig{
-		Name: string(w.Tier), GitHubID: w.shown.ID, Rules: raw(asked.Rules), Linked: raw(asked.Linked),
+		Name: string(w.Tier), GitHubID: w.shown.ID, Rules: raw(a.wantedOf(w.Tier).Rules), Linked: raw(a.linkedAfter(w)),
 		Secrets: a.secretsAfter(w), Status: store.EnvironmentFailed,
 	}
 	if w.Blocked {
@@ -135,6 +138,19 @@ func (j *job) wantedOf(t Tier) Wanted {
 		}
 	}
 	return Wanted{}
+}
+
+// linkedAfter are the links that an environment has now. One whose secret was not written stays what
+// it was, and so do its claims against the other environments.
+func (a *apply) linkedAfter(w *work) Links {
+	asked, before := a.wantedOf(w.Tier).Linked, a.memory[w.Tier].Linked
+	for _, link := range asked.each() {
+		s := w.step(link.Secret)
+		if s != nil && !s.answered && (!s.sent || before.at(link.Subject) != "") {
+			asked = asked.without(link.Subject)
+		}
+	}
+	return asked.over(before)
 }
 
 func raw(v any) json.RawMessage {

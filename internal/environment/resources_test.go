@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/octoseal/octoseal/internal/environment"
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/secret"
 )
 
@@ -145,4 +147,24 @@ func TestUnclearAnswers(t *testing.T) {
 		cfg.Resources.NeonURL = "http://neon.example"
 	})
 	same(t, "plain http", codes(w.apply(linked("dev", environment.Links{NeonBranchID: "br-dev"})).Errors), []string{"dev GITHUB_INTEGRATION_UNAVAILABLE"})
+}
+
+// A resource whose environment was not to be linked to another in the end stays that environment's.
+func TestLinkThatDidNotMove(t *testing.T) {
+	w := newWorld(t)
+	w.done(linked("staging", environment.Links{NeonBranchID: "br-1"}))
+	w.sim.Advance(5 * time.Second)
+	moved := linked("staging", environment.Links{NeonBranchID: "br-2"})
+	w.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Method: "PUT", Path: "/secrets/NEON_BRANCH_ID", Answer: &githubsim.Answer{
+		Status: 403, Body: `{"message":"Resource not accessible by personal access token","status":"403"}`,
+	}}}})
+	if res := w.apply(moved); res.InStep() {
+		t.Error("it is said to be in step")
+	}
+	w.sim.SetFaults(githubsim.Faults{})
+	dev := linked("dev", environment.Links{NeonBranchID: "br-1"})
+	_, err := w.svc.Apply(t.Context(), w.request(dev))
+	isCode(t, err, fault.RequestInvalid)
+	w.done(moved)
+	w.done(dev)
 }

@@ -100,7 +100,7 @@ func (w *work) created() bool { return !w.Exists && w.shown.ID != 0 }
 
 // changed says that GitHub shows other rules than before, or took a secret.
 func (w *work) changed() bool {
-	return w.Exists && (len(differences(w.before, w.shown.Rules)) > 0 ||
+	return w.Exists && w.shown.ID != 0 && (len(differences(w.before, w.shown.Rules)) > 0 ||
 		slices.ContainsFunc(w.steps, func(s *step) bool { return s.answered }))
 }
 

@@ -369,3 +369,82 @@ func TestListsAreNoScopes(t *testing.T) {
 		}
 	}
 }
+
+// An environment whose secrets are not shown may hold any: none is written over, and it is not deleted
+// as if it had none.
+func TestSecretsOutOfSight(t *testing.T) {
+	w := newWorld(t)
+	dev := asked("dev", environment.Rules{}, "THEIRS")
+	w.done(asked("staging", environment.Rules{ReviewerIDs: []int64{w.reviewer}}))
+	w.sim.AddEnvironment(repo, "dev")
+	w.sim.SetSecret(repo, "environment:dev", githubsim.Secret{Name: "THEIRS", Value: "theirs"})
+	w.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Method: "GET", Path: "/environments/dev/secrets", Times: 3, Answer: &githubsim.Answer{
+		Status: 404, Body: `{"message":"Not Found","status":"404"}`,
+	}}}})
+	_, err := w.svc.Plan(t.Context(), w.request(dev))
+	isCode(t, err, fault.IntegrationUnavailable)
+	_, err = w.svc.Apply(t.Context(), w.request(dev))
+	isCode(t, err, fault.IntegrationUnavailable)
+	_, err = w.svc.Delete(t.Context(), environment.DeleteRequest{Project: w.project(), Actor: store.Local, Name: "dev"})
+	isCode(t, err, fault.IntegrationUnavailable)
+	if v, _ := w.sim.Value(repo, "environment:dev", "THEIRS"); v != "theirs" {
+		t.Errorf("it holds %q", v)
+	}
+}
+
+// What a killed apply wrote and no list has shown yet is ours still, when the next one could not write
+// it again.
+func TestKilledUnderAListThatLags(t *testing.T) {
+	w := newWorld(t)
+	dev := asked("dev", environment.Rules{}, "API_TOKEN")
+	w.done(asked("dev", environment.Rules{}))
+	w.sim.SetFaults(githubsim.Faults{ListLag: time.Hour})
+	w.killed(dev)
+	w.sim.Advance(20 * time.Second)
+	w.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Method: "PUT", Path: "/secrets/API_TOKEN", Answer: &githubsim.Answer{
+		Status: 403, Body: `{"message":"Resource not accessible by personal access token","status":"403"}`,
+	}}}})
+	w.killed(dev)
+	w.sim.SetFaults(githubsim.Faults{})
+	w.sim.Advance(time.Hour)
+	w.done(dev)
+	w.holds("dev", "API_TOKEN")
+}
+
+// A name that a rule excludes is written nowhere, which is a notice and no error, and it is not missed.
+// Rules that give no answer stop everything.
+func TestExcluded(t *testing.T) {
+	w := newWorld(t)
+	dev := asked("dev", environment.Rules{}, "CI", "API_TOKEN", "LEGACY_KEY")
+	res := w.done(dev)
+	if len(res.Notices) != 1 || res.Notices[0].Code != fault.Excluded || res.Notices[0].SecretName != "CI" {
+		t.Errorf("%+v", res.Notices)
+	}
+	w.holds("dev", "API_TOKEN", "LEGACY_KEY")
+	id := w.project().ID
+	if _, err := w.db.AddRule(t.Context(), time.Now(), &id, "^LEGACY_", "on its way out", store.Local); err != nil {
+		t.Fatal(err)
+	}
+	w.edit("dev", "LEGACY_KEY", "theirs")
+	dev.Secrets[2] = value("LEGACY_KEY", "another")
+	res = w.done(dev)
+	if len(res.Notices) != 3 || !strings.Contains(res.Notices[2].Message, "remains in environment:dev") {
+		t.Errorf("%+v", res.Notices)
+	}
+	if v, _ := w.sim.Value(repo, "environment:dev", "LEGACY_KEY"); v != "theirs" {
+		t.Errorf("LEGACY_KEY holds %q", v)
+	}
+	if v := w.required(true, "dev", "CI", "LEGACY_KEY", "API_TOKEN"); !v.Valid || v.Summary.TotalSecrets != 1 {
+		t.Errorf("%+v", v)
+	}
+	// This pattern takes longer than any name is given.
+	if _, err := w.db.AddRule(t.Context(), time.Now(), &id, `^(A+)+$`, "slow", store.Local); err != nil {
+		t.Fatal(err)
+	}
+	w.sim.ResetRequests()
+	_, err := w.svc.Apply(t.Context(), w.request(asked("dev", environment.Rules{}, strings.Repeat("A", 99)+"B")))
+	isCode(t, err, fault.RequestInvalid)
+	if n := w.sim.Counts().Requests; n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}

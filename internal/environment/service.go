@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/audit"
+	"github.com/octoseal/octoseal/internal/exclusion"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
 	"github.com/octoseal/octoseal/internal/secret"
@@ -43,6 +44,7 @@ type memory interface {
 	FindProject(ctx context.Context, apiHost, owner, repo string) (store.Project, bool, error)
 	EnsureProject(ctx context.Context, now time.Time, p store.Project) (store.Project, error)
 	Lists(ctx context.Context, project uuid.UUID, credential string) ([]store.List, error)
+	Rules(ctx context.Context, project uuid.UUID) (exclusion.Rules, error)
 	EnvironmentConfigs(ctx context.Context, project uuid.UUID) ([]store.EnvironmentConfig, error)
 	EnvironmentIntents(ctx context.Context, project uuid.UUID) ([]store.EnvironmentIntent, error)
 	Acquire(ctx context.Context, now time.Time, r store.LeaseRequest) (*store.Lease, error)

@@ -101,6 +101,14 @@ type validation struct {
 
 func (v *validation) check(ctx context.Context) error {
 	v.standings = map[Tier]map[secret.Name]plan.Standing{}
+	names := slices.Clone(v.req.Required)
+	for _, t := range v.tiers {
+		names = slices.AppendSeq(names, maps.Keys(v.memory[t].Secrets))
+	}
+	excluded, err := v.exclude(ctx, names)
+	if err != nil {
+		return err
+	}
 	for _, t := range v.tiers {
 		e, there := v.list.Find(string(t))
 		v.rules = append(v.rules, v.ruleFindings(t, e, there)...)
@@ -109,7 +117,8 @@ func (v *validation) check(ctx context.Context) error {
 			return err
 		}
 		v.rules = append(v.rules, found...)
-		v.standings[t] = v.secretStandings(t)
+		v.standings[t] = v.standingsOf(t, v.req.Required)
+		maps.DeleteFunc(v.standings[t], func(n secret.Name, _ plan.Standing) bool { _, out := excluded[n]; return out })
 		if err := v.lookElsewhere(ctx, t); err != nil {
 			return err
 		}
@@ -123,7 +132,7 @@ func (s *session) ruleFindings(t Tier, e github.Environment, there bool) []RuleF
 		return []RuleFinding{{Environment: t, Subject: SubjectEnvironment, Reason: Missing, Weaker: true}}
 	}
 	if !s.memory[t].Applied {
-		return unprotected(t, e.Rules)
+		return unprotected(t, e.Rules, s.repo.DefaultBranch)
 	}
 	var findings []RuleFinding
 	for _, d := range differences(e.Rules, s.memory[t].Rules.over(e.Rules, s.repo.DefaultBranch)) {
@@ -137,13 +146,13 @@ func (s *session) ruleFindings(t Tier, e github.Environment, there bool) []RuleF
 }
 
 // unprotected says what an environment that nobody applied lacks of its tier's defaults.
-func unprotected(t Tier, now github.EnvironmentRules) []RuleFinding {
+func unprotected(t Tier, now github.EnvironmentRules, branch string) []RuleFinding {
 	findings := []RuleFinding{{Environment: t, Subject: SubjectEnvironment, Reason: NotApplied}}
 	d := t.defaults()
 	if d.RequiredReviewers != nil && len(now.Reviewers) == 0 {
 		findings = append(findings, RuleFinding{t, SubjectReviewers, Missing, true, "nobody", "a reviewer"})
 	}
-	if d.RestrictToMainBranch != nil && now.Branches == github.AnyBranch {
+	if d.RestrictToMainBranch != nil && !mainOnly(now, branch) {
 		findings = append(findings, RuleFinding{t, SubjectBranches, Missing, true, branchNames(now), "the default branch"})
 	}
 	return findings
@@ -167,7 +176,7 @@ func (v *validation) linkFindings(ctx context.Context, t Tier) ([]RuleFinding, e
 	return findings, nil
 }
 
-// secretStandings compares the secrets that have to be in an environment with those that are.
+// standingsOf compares the secrets that have to be in an environment with those that are.
 func (s *session) standingsOf(t Tier, required []secret.Name) map[secret.Name]plan.Standing {
 	m, out := s.memory[t], map[secret.Name]plan.Standing{}
 	listed := observation(s.secrets[t]).UpdatedAt
@@ -191,15 +200,12 @@ func (s *session) standingsOf(t Tier, required []secret.Name) map[secret.Name]pl
 	return out
 }
 
-func (v *validation) secretStandings(t Tier) map[secret.Name]plan.Standing {
-	return v.standingsOf(t, v.req.Required)
-}
-
 // lookElsewhere finds required secrets of an environment that are kept as secrets of the repository,
-// under the name that says whose they are: NAME_PROD is NAME of production.
+// under the name that says whose they are: NAME_PROD is NAME of production. For one that was written
+// to the environment itself, and is gone from there, nothing stands.
 func (v *validation) lookElsewhere(ctx context.Context, t Tier) error {
 	for name, st := range v.standings[t] {
-		if st != plan.StandsGone {
+		if _, ours := v.memory[t].Secrets[name]; ours || st != plan.StandsGone {
 			continue
 		}
 		if v.repository == nil {

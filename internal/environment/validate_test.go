@@ -53,6 +53,12 @@ func TestRequiredSecrets(t *testing.T) {
 			t.Errorf("%s is proven by nothing: %+v", tier, v)
 		}
 	}
+	// For one that was written to the environment itself nothing else stands.
+	w.sim.SetSecret(repo, "actions", githubsim.Secret{Name: "API_TOKEN_PROD", Value: "v"})
+	w.sim.DeleteSecret(repo, "environment:production", "API_TOKEN")
+	if v := w.validate("production"); v.Valid || len(v.Missing) != 1 {
+		t.Errorf("deleted: %+v", v)
+	}
 }
 
 func TestSecretsThatDrifted(t *testing.T) {
@@ -82,6 +88,16 @@ func TestEnvironmentsNobodyApplied(t *testing.T) {
 	}
 	if v := w.validate("dev"); !v.Valid {
 		t.Errorf("%+v", v)
+	}
+	// Other branches than the default one are no restriction to it, and neither are protected ones.
+	for _, b := range []githubsim.Environment{{Branches: githubsim.ProtectedBranches}, {Branches: githubsim.CustomBranches, Patterns: []githubsim.BranchPattern{{Name: "*"}}}} {
+		w.sim.ChangeEnvironment(repo, "production", func(e *githubsim.Environment) {
+			e.Reviewers = []githubsim.Reviewer{{Type: githubsim.UserReviewer, ID: w.reviewer}}
+			e.Branches, e.Patterns = b.Branches, b.Patterns
+		})
+		if v := w.validate("production"); v.Valid || len(v.Rules) != 2 || v.Rules[1].Subject != environment.SubjectBranches {
+			t.Errorf("%s: %+v", b.Branches, v)
+		}
 	}
 	three := w.three()
 	w.done(three...)

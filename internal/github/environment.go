@@ -83,10 +83,11 @@ type EnvironmentList struct {
 	PatternPages map[string][]SeenPage `json:"patternPages,omitempty"`
 }
 
-// Find returns the environment of that name, in whatever case.
+// Find returns the environment of that name, in whatever case. Letters beyond ASCII that fold into it,
+// as ſ does to s, are no case of it: somebody's ſtaging must not pass for staging.
 func (l EnvironmentList) Find(name string) (Environment, bool) {
 	for _, e := range l.Environments {
-		if strings.EqualFold(e.Name, name) {
+		if len(e.Name) == len(name) && strings.EqualFold(e.Name, name) {
 			return e, true
 		}
 	}

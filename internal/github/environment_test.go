@@ -73,6 +73,9 @@ func TestEnvironmentsShowTheirRules(t *testing.T) {
 	if d := cmp.Diff(want, l.Environments, unpinned); d != "" {
 		t.Error(d)
 	}
+	if _, found := (EnvironmentList{Environments: []Environment{{Name: "ſtaging"}}}).Find("staging"); found {
+		t.Error("ſtaging passes for staging")
+	}
 	west, found := l.Find("EU/west: 1")
 	if !found || west.ID == 0 || west.UpdatedAt.IsZero() || west.Rules.Patterns[0].ID == 0 {
 		t.Errorf("got %+v", west)

@@ -31,10 +31,10 @@ func (j *Jobs) review(ctx context.Context, news github.News) error {
 	})
 	log := j.Log.With("repository", repo, "environment", news.Environment)
 	switch {
-	case fault.Is(err, fault.ResourceNotFound):
+	case fault.Is(err, fault.ResourceNotFound) && v.Reached():
 		log.InfoContext(ctx, "deployment gone before its review", "cause", err)
 		return nil
-	case fault.Is(err, fault.IntegrationDenied):
+	case fault.Is(err, fault.IntegrationDenied), fault.Is(err, fault.ResourceNotFound):
 		log.WarnContext(ctx, "deployment not reviewed", "cause", err, "hint", fault.Of(err).Hint)
 		return errPointless
 	case err != nil:

@@ -127,6 +127,18 @@ func TestDeploymentsThatCannotBeJudgedWait(t *testing.T) {
 	if n := len(g.sim.Reviews(repo, run)); n != 0 {
 		t.Errorf("%d words", n)
 	}
+	// An environment that cannot be seen is not a deployment that is gone.
+	g.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Method: "GET", Path: repo + "/environments", Answer: &githubsim.Answer{
+		Status: 404, Body: `{"message":"Not Found","status":"404"}`,
+	}}}})
+	g.deliver("3", heldEvent, payload)
+	g.eventually("given up", 5*time.Second, func() bool {
+		fresh, err := g.db.RememberDelivery(context.Background(), time.Now(), "3", heldEvent)
+		return err == nil && fresh
+	})
+	if n := len(g.sim.Reviews(repo, run)); n != 0 {
+		t.Errorf("%d words", n)
+	}
 	g.sim.SetFaults(githubsim.Faults{Failures: []githubsim.Failure{{Kinds: []githubsim.Kind{githubsim.Unavailable}, Times: 6}}})
 	g.deliver("2", heldEvent, payload)
 	if r := g.said(run); r.State != "rejected" {
