@@ -34,7 +34,8 @@ type clerk struct {
 	wanted          []string
 	report          relay.Report
 
-	mu       sync.Mutex
+	mu       sync.Mutex // also hands what a test set to whoever serves its job, and back
+	jobs     int        // at work
 	wire     strings.Builder
 	boxes    map[string]string // by name
 	values   map[string]string // as its private key opens them
@@ -64,6 +65,20 @@ func newClerk(t *testing.T, wanted ...string) *clerk {
 		"OCTOSEAL_SERVER="+server.URL, fmt.Sprintf("OCTOSEAL_PIN=codespaces=1:%x", sha256.Sum256(public[:])), "OCTOSEAL_LOG_LEVEL=debug",
 	)
 	return c
+}
+
+// octoseal is what the job runs.
+func (c *clerk) octoseal(args ...string) (code int, out, talk string) {
+	c.Helper()
+	c.count(1)
+	defer c.count(-1)
+	return c.bench.octoseal(args...)
+}
+
+func (c *clerk) count(jobs int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jobs += jobs
 }
 
 func (c *clerk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
