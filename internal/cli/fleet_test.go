@@ -59,7 +59,7 @@ func newFleet(t *testing.T, dsn string, projects int) *fleet {
 	t.Helper()
 	f := &fleet{T: t, github: githubsim.New(githubsim.Config{}), http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 32}}}
 	t.Cleanup(f.http.CloseIdleConnections)
-	f.bench = &bench{T: t, github: f.github, folder: t.TempDir()}
+	f.bench = &bench{TB: t, github: f.github, folder: t.TempDir()}
 	f.db = look(t, dsn)
 	f.witness = newWitness(f.github, f.db)
 	server := httptest.NewServer(f.witness)

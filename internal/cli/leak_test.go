@@ -143,7 +143,7 @@ func (t thrower) Write([]byte) (int, error) { panic(t.value) }
 
 // TestPanic holds what a crash may say: no value, no stack, and where to look.
 func TestPanic(t *testing.T) {
-	b := &bench{T: t}
+	b := &bench{TB: t}
 	for _, value := range []any{canaries[0], fmt.Errorf("wrapped: %s", canaries[3])} {
 		var talk bytes.Buffer
 		code := cli.Run(context.Background(), cli.Process{

@@ -16,15 +16,16 @@ import (
 
 // A bench is a simulated GitHub and a folder, with the program to run there.
 type bench struct {
-	*testing.T
+	testing.TB
 	github  *githubsim.GitHub
 	folder  string
 	environ []string
+	program string // empty: this one
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{T: t, github: githubsim.New(githubsim.Config{}), folder: t.TempDir()}
+	b := &bench{TB: t, github: githubsim.New(githubsim.Config{}), folder: t.TempDir()}
 	b.github.AddRepository(githubsim.Repository{FullName: widgets, Private: true})
 	b.environ = append(settled(os.Environ()),
 		"HOME="+b.folder, "XDG_STATE_HOME="+filepath.Join(b.folder, "state"), "OCTOSEAL_REPO="+widgets,
@@ -35,13 +36,21 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// command is the program, not started yet.
-func (b *bench) command(args ...string) *exec.Cmd {
+// path is that of the program.
+func (b *bench) path() string {
+	if b.program != "" {
+		return b.program
+	}
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(self, args...)
+	return self
+}
+
+// command is the program, not started yet.
+func (b *bench) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(b.path(), args...)
 	cmd.Args[0] = "octoseal"
 	cmd.Dir, cmd.Env = b.folder, b.environ
 	return cmd

@@ -53,7 +53,7 @@ func newClerk(t *testing.T, wanted ...string) *clerk {
 	c := &clerk{
 		public: public, private: private, wanted: wanted, boxes: map[string]string{}, values: map[string]string{}, problems: map[string]relay.Problem{},
 		report: relay.Report{Done: true, State: "succeeded", Synced: len(wanted)},
-		bench:  &bench{T: t, folder: t.TempDir()},
+		bench:  &bench{TB: t, folder: t.TempDir()},
 		key:    relay.Key{Scope: "codespaces", KeyID: "1", Key: base64.StdEncoding.EncodeToString(public[:])},
 	}
 	server := httptest.NewServer(c)

@@ -31,7 +31,7 @@ type office struct {
 	logs    []string
 }
 
-func newOffice(t *testing.T) *office {
+func newOffice(t testing.TB) *office {
 	t.Helper()
 	o := &office{bench: newBench(t)}
 	action, err := os.ReadFile("../../action.yml")
@@ -59,12 +59,7 @@ func newOffice(t *testing.T) *office {
 
 // employ has jobs carried out from now on as r says, with the program under test.
 func (o *office) employ(r githubsim.Runner) {
-	o.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		o.Fatal(err)
-	}
-	r.URL, r.Command, r.Action = o.api, []string{self}, o.action
+	r.URL, r.Command, r.Action = o.api, []string{o.path()}, o.action
 	o.github.SetRunner(r)
 }
 
