@@ -72,7 +72,7 @@ func (a *app) service(ctx context.Context, s serving) (_ *service, err error) {
 		return nil, err
 	}
 	sv.handler = httpapi.New(httpapi.Config{
-		Store: sv.store, Service: sv.syncing, Environments: sv.environments, Learn: a.redact.Learn, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver, Relay: sv.relay,
+		Store: sv.store, Service: sv.syncing, Environments: sv.environments, Learn: a.redact.Learn, Unlearn: a.redact.Unlearn, APIHost: sv.api.host(), HookSecrets: hooks, Deliver: sv.jobs.Deliver, Relay: sv.relay,
 		Gatekeepers: gatekeepers(s), Meters: meters, Traces: sv.traces.provider,
 		UserRate: rateOf(s.userRate), ProjectRate: rateOf(s.projectRate), WaitLimit: s.waitLimit, Version: version(), Log: a.log,
 	})

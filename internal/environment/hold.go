@@ -23,19 +23,8 @@ func (s *session) hold(ctx context.Context) (context.Context, *grip, error) {
 	if err != nil {
 		return ctx, nil, err
 	}
-	under, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.beat(under, lease, cancel)
-	}()
-	return under, &grip{Lease: lease, release: func() {
-		cancel(nil)
-		<-done
-		if err := lease.Release(ctx); err != nil {
-			s.log.WarnContext(ctx, "lease not released; it lapses by itself", "project", s.project.ID, "cause", err)
-		}
-	}}, nil
+	under, release := lease.Keep(ctx, store.Keeping{Now: s.now, Lost: leaseLost, Log: s.log})
+	return under, &grip{Lease: lease, release: release}, nil
 }
 
 func (s *session) acquire(ctx context.Context) (*store.Lease, error) {
@@ -59,38 +48,9 @@ func (s *session) acquire(ctx context.Context) (*store.Lease, error) {
 	}
 }
 
-// beat renews the lease until ctx ends. One that cannot be renewed is lost once it lapses, and then
-// cancel ends everything done under it.
-func (s *session) beat(ctx context.Context, lease *store.Lease, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(s.settings.Lease.Heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		// The wall clock counts: a machine that was put to sleep lost its lease meanwhile.
-		err := s.renew(ctx, lease, s.now().Round(0))
-		if err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "lease not renewed", "project", s.project.ID, "cause", err)
-			if lease.Check(s.now()) != nil {
-				cancel(leaseLost(err))
-				return
-			}
-		}
-	}
-}
-
-func (s *session) renew(ctx context.Context, lease *store.Lease, now time.Time) error {
-	ctx, stop := context.WithTimeout(ctx, s.settings.Lease.Heartbeat)
-	defer stop()
-	return lease.Heartbeat(ctx, now, time.Time{})
-}
-
 // leaseLost is why an apply stops in the middle: its lease was not renewed in time, so that somebody
 // else may have begun.
-func leaseLost(cause error) *fault.Fault {
+func leaseLost(cause error) error {
 	return fault.New(fault.StoreUnavailable, fault.Context{"reason": "the lease on the project was lost, since the database did not answer in time or this process was held up"}).
 		Hinting("Apply again: what was begun is settled then.").Because(cause)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/githubsim"
 	"github.com/octoseal/octoseal/internal/secret"
+	"github.com/octoseal/octoseal/internal/store"
 )
 
 // A clouds is Neon and Cloudflare in small: it has what it is told to have, and hears what it is asked.
@@ -94,10 +95,17 @@ func TestLinkedResources(t *testing.T) {
 	}
 	c.mu.Lock()
 	delete(c.has, "/cf/accounts/abc/workers/scripts/shop")
+	delete(c.has, "/cf/accounts/abc/pages/projects/site")
 	c.mu.Unlock()
-	if v := w.validate("dev"); v.Valid || v.Rules[0].Subject != environment.SubjectWorker {
+	if v := w.validate("dev"); v.Valid || len(v.Rules) != 2 || v.Rules[0].Subject != environment.SubjectPages || v.Rules[1].Subject != environment.SubjectWorker {
 		t.Errorf("%+v", v)
 	}
+	// An answer that says neither yes nor no lets nothing pass.
+	c.mu.Lock()
+	c.status = http.StatusForbidden
+	c.mu.Unlock()
+	_, err := w.svc.Validate(t.Context(), environment.ValidateRequest{Project: w.project(), Actor: store.Local})
+	isCode(t, err, fault.IntegrationUnavailable)
 }
 
 // Without credentials links are recorded unchecked, and that is said, once for each new one.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/audit"
@@ -14,6 +15,7 @@ import (
 	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
+	"golang.org/x/sync/errgroup"
 )
 
 // A ValidateRequest asks how environments stand.
@@ -109,14 +111,13 @@ func (v *validation) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	gone, err := v.linksGone(ctx)
+	if err != nil {
+		return err
+	}
 	for _, t := range v.tiers {
 		e, there := v.list.Find(string(t))
-		v.rules = append(v.rules, v.ruleFindings(t, e, there)...)
-		found, err := v.linkFindings(ctx, t)
-		if err != nil {
-			return err
-		}
-		v.rules = append(v.rules, found...)
+		v.rules = slices.Concat(v.rules, v.ruleFindings(t, e, there), gone[t])
 		v.standings[t] = v.standingsOf(t, v.req.Required)
 		maps.DeleteFunc(v.standings[t], func(n secret.Name, _ plan.Standing) bool { _, out := excluded[n]; return out })
 		if err := v.lookElsewhere(ctx, t); err != nil {
@@ -158,22 +159,33 @@ func unprotected(t Tier, now github.EnvironmentRules, branch string) []RuleFindi
 	return findings
 }
 
-// linkFindings are the linked resources that are gone, where there are credentials to look.
-func (v *validation) linkFindings(ctx context.Context, t Tier) ([]RuleFinding, error) {
-	var findings []RuleFinding
-	for _, link := range v.memory[t].Linked.each() {
-		if link.Value == "" {
-			continue
-		}
-		found, looked, err := v.resources.exists(ctx, link)
-		if err != nil {
-			return nil, err
-		}
-		if looked && !found {
-			findings = append(findings, RuleFinding{t, link.Subject, Unlinked, true, "nothing", link.Value})
+// linksGone looks for the linked resources, side by side, where there are credentials for it, and
+// finds those that are gone.
+func (v *validation) linksGone(ctx context.Context) (map[Tier][]RuleFinding, error) {
+	gone := map[Tier][]RuleFinding{}
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	for _, t := range v.tiers {
+		for _, link := range v.memory[t].Linked.each() {
+			if link.Value == "" {
+				continue
+			}
+			g.Go(func() error {
+				found, looked, err := v.resources.exists(ctx, link)
+				if err == nil && looked && !found {
+					mu.Lock()
+					defer mu.Unlock()
+					gone[t] = append(gone[t], RuleFinding{t, link.Subject, Unlinked, true, "nothing", link.Value})
+				}
+				return err
+			})
 		}
 	}
-	return findings, nil
+	err := g.Wait()
+	for _, findings := range gone {
+		slices.SortFunc(findings, func(a, b RuleFinding) int { return strings.Compare(string(a.Subject), string(b.Subject)) })
+	}
+	return gone, err
 }
 
 // standingsOf compares the secrets that have to be in an environment with those that are.

@@ -44,6 +44,7 @@ func withValues[O any](ctx context.Context, s *server, op operation, handle func
 	}
 	defer w.zero()
 	w.each(s.Learn)
+	defer w.each(s.Unlearn)
 	a, err := s.admit(ctx, op, w)
 	if err != nil {
 		return nil, err

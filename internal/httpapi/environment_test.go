@@ -236,10 +236,18 @@ func TestNoValueOfABodyIsKept(t *testing.T) {
 	}
 }
 
-// Values are overwritten once the answer is made, whatever it is.
+// Values are unlearned and overwritten once the answer is made, whatever it is.
 func TestValuesAreOverwritten(t *testing.T) {
 	var kept []secret.Plaintext
-	w := newWorld(t, func(c *Config) { c.Learn = func(v secret.Plaintext) { kept = append(kept, v) } })
+	unlearned := 0
+	w := newWorld(t, func(c *Config) {
+		c.Learn = func(v secret.Plaintext) { kept = append(kept, v) }
+		c.Unlearn = func(v secret.Plaintext) {
+			if strings.Contains(string(v.Expose()), "canary") {
+				unlearned++
+			}
+		}
+	})
 	token, id := w.token("ada", store.Admin), w.project.ID.String()
 	for _, path := range []string{environmentsPath, environmentsPath + "/plan"} {
 		w.send(token, "POST", path, devAsked(id)).into(http.StatusOK, nil)
@@ -249,6 +257,9 @@ func TestValuesAreOverwritten(t *testing.T) {
 		if len(kept) != 3 || strings.Trim(string(v.Expose()), "\x00") != "" {
 			t.Errorf("%d values, one of which is left as %q", len(kept), v.Expose())
 		}
+	}
+	if unlearned != len(kept) {
+		t.Errorf("%d of %d values were unlearned", unlearned, len(kept))
 	}
 }
 

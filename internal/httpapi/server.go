@@ -28,8 +28,9 @@ type Config struct {
 	Store        *store.Store
 	Service      *syncing.Service
 	Environments *environment.Service
-	// Learn is told every value that a body brings, before anything is done with it.
-	Learn func(secret.Plaintext)
+	// Learn is told every value that a body brings, before anything is done with it, and Unlearn once
+	// all is done: whoever may send values must not have us keep them, or blot out the log.
+	Learn, Unlearn func(secret.Plaintext)
 	// APIHost is the host of the GitHub that new projects are on.
 	APIHost string
 	// Ready says whether this process can do its work, beyond the store's own readiness.
@@ -109,6 +110,9 @@ func newServer(c Config) *server {
 	}
 	if c.Learn == nil {
 		c.Learn = func(secret.Plaintext) {}
+	}
+	if c.Unlearn == nil {
+		c.Unlearn = func(secret.Plaintext) {}
 	}
 	s := &server{
 		Config: c, store: c.Store, log: c.Log, now: c.Now, maxBody: defaultMaxBody, mux: http.NewServeMux(), metrics: c.Meters,

@@ -22,15 +22,21 @@ const (
 // A book holds the values that may not be spoken, indexed by the first four bytes of each form.
 type book struct {
 	mu     sync.RWMutex
-	values [][]byte
+	values []*learned
 	forms  map[uint32][]*spelling
 	filter [1 << 10]uint64 // a bit for each hash of four bytes that begin a form
+}
+
+// A learned value is there until it was unlearned as often as it was learned.
+type learned struct {
+	value []byte
+	times int
 }
 
 // A spelling is one form of one value: its beginning, and how to have all of it.
 type spelling struct {
 	head  []byte
-	value []byte
+	of    *learned
 	write func([]byte) string
 }
 
@@ -76,36 +82,75 @@ func (b *book) learn(value []byte) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, known := range b.values {
-		if bytes.Equal(known, value) {
-			return
-		}
+	if i := b.find(value); i >= 0 {
+		b.values[i].times++
+		return
 	}
-	value = bytes.Clone(value)
-	b.values = append(b.values, value)
+	of := &learned{bytes.Clone(value), 1}
+	b.values = append(b.values, of)
 	if b.forms == nil {
 		b.forms = map[uint32][]*spelling{}
 	}
 	seen := map[string]bool{}
 	for _, write := range writings {
-		head := write(value)
+		head := write(of.value)
 		head = head[:min(len(head), needle)]
 		if len(head) < shortest || seen[head] {
 			continue
 		}
 		seen[head] = true
 		first := binary.LittleEndian.Uint32([]byte(head))
-		b.forms[first] = append(b.forms[first], &spelling{[]byte(head), value, write})
-		h := hashed(first)
-		b.filter[h>>6] |= 1 << (h & 63)
+		b.forms[first] = append(b.forms[first], &spelling{[]byte(head), of, write})
+		b.sieve(first)
 	}
+}
+
+func (b *book) find(value []byte) int {
+	return slices.IndexFunc(b.values, func(l *learned) bool { return bytes.Equal(l.value, value) })
+}
+
+// sieve lets forms that begin with these four bytes through the filter.
+func (b *book) sieve(first uint32) {
+	h := hashed(first)
+	b.filter[h>>6] |= 1 << (h & 63)
+}
+
+// unlearn takes back one learning of value.
+func (b *book) unlearn(value []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.find(value)
+	if i < 0 {
+		return
+	}
+	of := b.values[i]
+	if of.times--; of.times > 0 {
+		return
+	}
+	b.values = slices.Delete(b.values, i, i+1)
+	clear(b.filter[:])
+	for first, forms := range b.forms {
+		forms = slices.DeleteFunc(forms, func(f *spelling) bool {
+			if f.of == of {
+				clear(f.head)
+			}
+			return f.of == of
+		})
+		if len(forms) == 0 {
+			delete(b.forms, first)
+			continue
+		}
+		b.forms[first] = forms
+		b.sieve(first)
+	}
+	clear(of.value)
 }
 
 func (b *book) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, v := range b.values {
-		clear(v)
+		clear(v.value)
 	}
 	for _, forms := range b.forms {
 		for _, f := range forms {
@@ -186,7 +231,7 @@ func (f *spelling) length(s string) int {
 	if n < needle {
 		return n
 	}
-	for whole := f.write(f.value); n < len(whole) && n < len(s) && whole[n] == s[n]; {
+	for whole := f.write(f.of.value); n < len(whole) && n < len(s) && whole[n] == s[n]; {
 		n++
 	}
 	return n

@@ -37,6 +37,9 @@ func New(next slog.Handler) *Handler { return &Handler{next: next, book: &book{}
 // Learn makes value unspeakable from now on. It copies the value, which may be zeroed afterwards.
 func (h *Handler) Learn(value secret.Plaintext) { h.book.learn(value.Expose()) }
 
+// Unlearn takes back one Learn of value: of one that others have not learned too, nothing is kept.
+func (h *Handler) Unlearn(value secret.Plaintext) { h.book.unlearn(value.Expose()) }
+
 // Forget overwrites everything that was learned. What looks like a credential is still redacted.
 func (h *Handler) Forget() { h.book.forget() }
 

@@ -166,6 +166,24 @@ func TestLearnAndForget(t *testing.T) {
 	}
 }
 
+// What was learned twice is known until it was unlearned twice, and others stay known.
+func TestUnlearn(t *testing.T) {
+	h := learned("for long", "briefly", "briefly", "brief")
+	said := func(want string) {
+		t.Helper()
+		if got := h.String("for long, briefly, brief"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	h.Unlearn(plaintext("briefly"))
+	h.Unlearn(plaintext("never learned"))
+	said("[redacted], [redacted], [redacted]")
+	h.Unlearn(plaintext("briefly"))
+	said("[redacted], [redacted]ly, [redacted]")
+	h.Unlearn(plaintext("brief"))
+	said("[redacted], briefly, brief")
+}
+
 type stringer struct{ s string }
 
 func (s stringer) String() string { return s.s }

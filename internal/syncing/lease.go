@@ -18,8 +18,8 @@ func (r *run) hold(ctx context.Context) (held context.Context, release func(), e
 		return ctx, nil, err
 	}
 	r.record.Project, r.record.HeartbeatAt = r.project.ID, r.now()
-	if clock := r.hub.Clock(); clock.Known { // else the intents will tell
-		r.record.AliveAt = clock.GitHub(r.now())
+	if at := r.githubTime(r.now()); !at.IsZero() { // else the intents will tell
+		r.record.AliveAt = at
 	}
 	if err := r.store.BeginRun(ctx, r.record); err != nil {
 		if err := lease.Release(ctx); err != nil {
@@ -28,22 +28,20 @@ func (r *run) hold(ctx context.Context) (held context.Context, release func(), e
 		return ctx, nil, err
 	}
 	r.lease = lease
-	held, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.beat(held, lease, cancel)
-	}()
+	held, letGo := lease.Keep(ctx, store.Keeping{Now: r.now, GitHub: r.githubTime, Lost: leaseLost, Log: r.log})
 	return held, func() {
-		cancel(nil)
-		<-done
-		ending, stop := r.ending(ctx)
-		defer stop()
-		if err := lease.Release(ending); err != nil {
-			r.log.WarnContext(ctx, "lease not released; it lapses by itself", "project", r.project.ID, "cause", err)
-		}
+		letGo()
 		r.lease = nil
 	}, nil
+}
+
+// githubTime is what GitHub's clock shows at now. A guess would stay, since a run's last sign of life
+// never goes back, so an unknown clock shows nothing.
+func (r *run) githubTime(now time.Time) time.Time {
+	if clock := r.hub.Clock(); clock.Known {
+		return clock.GitHub(now)
+	}
+	return time.Time{}
 }
 
 // acquire waits for the lease, within the bound of the settings. A run from the queue does not
@@ -74,52 +72,9 @@ func (r *run) acquire(ctx context.Context) (*store.Lease, error) {
 	}
 }
 
-// beat renews the lease until ctx ends. A lease that cannot be renewed is lost once it lapses, and
-// then cancel ends everything done under it.
-func (r *run) beat(ctx context.Context, lease *store.Lease, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(r.settings.Lease.Heartbeat)
-	defer tick.Stop()
-	last := r.now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		// The wall clock counts: a machine that was put to sleep lost its lease meanwhile.
-		now := r.now().Round(0)
-		left := last.Add(r.settings.Lease.Lapse).Sub(now)
-		err := r.renew(ctx, lease, now, max(left, r.settings.Lease.Heartbeat))
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			last = now
-			continue
-		}
-		r.log.WarnContext(ctx, "lease not renewed", "project", r.project.ID, "cause", err)
-		if lease.Check(r.now()) != nil {
-			cancel(leaseLost(err))
-			return
-		}
-	}
-}
-
-// renew beats once. A database that does not answer in time has lost us the lease; one that answers
-// late, to a machine that slept, tells whether somebody took it.
-func (r *run) renew(ctx context.Context, lease *store.Lease, now time.Time, patience time.Duration) error {
-	ctx, stop := context.WithTimeout(ctx, patience)
-	defer stop()
-	var github time.Time
-	if clock := r.hub.Clock(); clock.Known { // a guess would stay, since a run's last sign of life never goes back
-		github = clock.GitHub(now)
-	}
-	return lease.Heartbeat(ctx, now, github)
-}
-
 // leaseLost is why a run stops in the middle: its lease was not renewed in time, so that another run
 // may have begun.
-func leaseLost(cause error) *fault.Fault {
+func leaseLost(cause error) error {
 	return fault.New(fault.StoreUnavailable, fault.Context{"reason": "the lease on the project was lost, since the database did not answer in time or this process was held up"}).
 		Hinting("Run again: the next run settles what was begun.").Because(cause)
 }

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +97,38 @@ func leaseLost(w *world) {
 	w.record(second, store.Outcome{Lease: next, Events: []audit.Event{syncAll()}})
 	w.check(next.Release(w.ctx))
 	w.verify(1)
+}
+
+// leaseKept keeps a lease past its lapse, until its holder sleeps for too long and another takes it.
+func leaseKept(w *world) {
+	first, second := w.begin(), w.begin()
+	times := store.LeaseTimes{Heartbeat: 10 * time.Millisecond, Lapse: time.Second, Grace: time.Second}
+	l, err := w.store.Acquire(w.ctx, w.now, store.LeaseRequest{Project: w.project.ID, Run: first.ID, Holder: "here", Times: times})
+	w.check(err)
+	var clock atomic.Pointer[time.Time]
+	passes := func(d time.Duration) {
+		w.now = w.now.Add(d)
+		now := w.now
+		clock.Store(&now)
+	}
+	passes(0)
+	lost := errors.New("lost")
+	held, release := l.Keep(w.ctx, store.Keeping{
+		Now: func() time.Time { return *clock.Load() }, Log: slog.New(slog.DiscardHandler),
+		Lost: func(cause error) error { return errors.Join(lost, cause) },
+	})
+	defer release()
+	for range 4 { // four times as long as it lasts by itself
+		passes(900 * time.Millisecond)
+		w.eventually("a heartbeat", func() bool { return l.Check(w.now.Add(500*time.Millisecond)) == nil })
+	}
+	w.held(second)
+	w.check(held.Err())
+	_, err = w.store.Acquire(w.ctx, w.now.Add(time.Minute), store.LeaseRequest{Project: w.project.ID, Run: second.ID, Times: times})
+	w.check(err)
+	<-held.Done()
+	cause := context.Cause(held)
+	w.same("the cause", errors.Is(cause, lost) && errors.Is(cause, store.ErrLeaseLost), true)
 }
 
 // leaseOfMany lets many ask at once: one at a time has it.

@@ -93,6 +93,7 @@ var laws = []law{
 	{"chain", chain, 0},
 	{"lease", lease, 0},
 	{"lease lost", leaseLost, 0},
+	{"lease kept", leaseKept, 0},
 	{"lease of many", leaseOfMany, 0},
 	{"purge", purge, 0},
 	{"cancelled", cancelled, 0},
