@@ -20,6 +20,7 @@ import (
 // Two processes share a database and its work. One is killed while it writes, and comes back to find
 // everything done, once. OCTOSEAL_CLUSTER_PROJECTS=200 is the size that the service is meant for.
 func TestReplicas(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dsn := storetest.Postgres(t)
 	survive(t, dsn, 2)
@@ -27,6 +28,7 @@ func TestReplicas(t *testing.T) {
 
 // One process and an SQLite file, killed and started again.
 func TestOneReplicaKilled(t *testing.T) {
+	long(t)
 	t.Parallel()
 	survive(t, "sqlite:"+filepath.Join(t.TempDir(), "octoseal.db"), 1)
 }

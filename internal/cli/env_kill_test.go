@@ -15,6 +15,7 @@ import (
 // An apply that was killed at any moment leaves nothing that the next one does not put right, without
 // force: rules, secrets and what is remembered of both.
 func TestAppliesKilledAnywhere(t *testing.T) {
+	long(t)
 	const secrets, rounds = 6, 5
 	b := newBench(t)
 	b.environments(secrets)

@@ -14,6 +14,7 @@ import (
 // A process that was killed at any moment leaves nothing that the next plain run does not put
 // right. OCTOSEAL_KILL_ROUNDS=50 kills as often as the issue asks for.
 func TestKilledAnywhere(t *testing.T) {
+	long(t)
 	const secrets = 12
 	rounds := 6
 	if n, err := strconv.Atoi(os.Getenv("OCTOSEAL_KILL_ROUNDS")); err == nil {

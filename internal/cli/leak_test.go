@@ -73,6 +73,7 @@ func (b *bench) plant() {
 
 // TestNoValueInAnyOutput runs every command that knows a value or could be told one, at debug level.
 func TestNoValueInAnyOutput(t *testing.T) {
+	long(t)
 	b := newBench(t)
 	b.plant()
 	b.environ = append(b.environ, "OCTOSEAL_LOG_LEVEL=debug", "ENV_CANARY="+canaries[0], "CANARY_TOKEN="+canaries[3])

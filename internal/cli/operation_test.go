@@ -62,6 +62,7 @@ func (f *fleet) idle() {
 // PostgreSQL goes away in the middle of runs. Whoever asks is told so, nothing is lost, and when it
 // is back work goes on by itself.
 func TestDatabaseAway(t *testing.T) {
+	long(t)
 	t.Parallel()
 	dsn, line := storetest.Severable(t)
 	f := newFleet(t, dsn, 4)

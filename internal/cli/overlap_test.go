@@ -19,6 +19,7 @@ import (
 // for: of the other process, and with other options, so that it is a run of its own. GitHub itself
 // tells whether they overlap, since the second one writes other values.
 func TestOneRunAtATime(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const secrets, patience = 12, time.Minute
 	f := newFleet(t, storetest.Postgres(t), 8)

@@ -56,6 +56,15 @@ func (b *bench) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// long keeps a test out of the short run, which looks for races: it waits for processes of its own, and
+// what they do at once other tests do within one.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for processes of its own")
+	}
+}
+
 // octoseal runs the program to its end.
 func (b *bench) octoseal(args ...string) (code int, stdout, stderr string) {
 	b.Helper()

@@ -126,6 +126,7 @@ func inventory(o *office) map[string]string {
 // What this is all for: sixty secrets stand in Actions, there is no file and no vault, and one request
 // to the API brings both targets in step. Nobody but the job and GitHub ever sees a value.
 func TestSixtySecretsWithNoFileAndNoVault(t *testing.T) {
+	long(t)
 	o := newOffice(t)
 	want := inventory(o)
 	if n := len(o.github.Secrets(widgets, "actions")); n != 60 {
@@ -217,6 +218,7 @@ func (o *office) searchFolder() {
 // More secrets than one variable holds, and then more than one process: the caller hears at once what to
 // do, and that works.
 func TestSecretsThatDoNotFit(t *testing.T) {
+	long(t)
 	o := newOffice(t)
 	want := map[string]string{}
 	add := func(n int) {

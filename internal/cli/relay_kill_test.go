@@ -50,9 +50,7 @@ func blows() []blow {
 // Whoever dies at whatever step, and whatever message is lost: the next plain run puts it right. Nothing
 // that did not change is written again, and nothing is lost.
 func TestABlowAtEachStep(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a service for each")
-	}
+	long(t)
 	for _, b := range blows() {
 		t.Run(b.String(), func(t *testing.T) {
 			t.Parallel()

@@ -27,6 +27,7 @@ jobs:
 // Whatever keeps a job from coming, whoever asked hears in time what it is; once it is put right, the
 // next plain request goes through.
 func TestWhoeverAsksHearsWhatIsMissing(t *testing.T) {
+	long(t)
 	file := func(text string) func(*office) {
 		return func(o *office) { o.github.SetWorkflow(widgets, ".github/workflows/octoseal.yml", text) }
 	}
@@ -78,6 +79,7 @@ func TestWhoeverAsksHearsWhatIsMissing(t *testing.T) {
 // A queue that is slower than whoever asked is ready to wait: they are told, and the job that comes late
 // brings the values all the same.
 func TestALateJobSucceeds(t *testing.T) {
+	long(t)
 	o := newOffice(t)
 	o.set("TOKEN", "late-canary")
 	o.github.Advance(time.Minute)

@@ -239,9 +239,7 @@ func TestTheRelayAsAWhole(t *testing.T) {
 // The service dies while a job is at it, again and again. The job claims anew, and in the end
 // everything is in step.
 func TestTheServiceDiesDuringARelay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts five services")
-	}
+	long(t)
 	o := newOffice(t)
 	o.serve("--poll-interval", "500ms")
 	o.open()

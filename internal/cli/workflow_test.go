@@ -126,6 +126,7 @@ func (w *workplace) delivered(want map[string]string) {
 
 // The workflow as init writes it, in each of its forms, carries what is asked for and nothing else.
 func TestTheWorkflowThatInitWritesWorks(t *testing.T) {
+	long(t)
 	for _, args := range [][]string{nil, {"--names"}, {"--split", "3"}, {"--schedule", "0 3 * * *"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			w := newWorkplace(t, "CANARY_0", "CANARY_1", "CANARY_2", "GONE")
@@ -198,6 +199,7 @@ func TestLargeSecretsWithNames(t *testing.T) {
 
 // What does not fit one process fits several.
 func TestTooMuchForOneProcessInParts(t *testing.T) {
+	long(t)
 	var names []string
 	want := map[string]string{}
 	for i := range 60 {
@@ -221,6 +223,7 @@ func TestTooMuchForOneProcessInParts(t *testing.T) {
 
 // In parts too, with a service that is one: each part claims, and the last one sends for all.
 func TestPartsAsAWhole(t *testing.T) {
+	long(t)
 	o := newOffice(t)
 	want := map[string]string{}
 	for i := range 7 {
