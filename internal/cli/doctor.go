@@ -73,6 +73,11 @@ func (a *app) doctor(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	return a.tellDiagnosis(d)
+}
+
+// tellDiagnosis shows what was found, and ends with what that means.
+func (a *app) tellDiagnosis(d diagnosis) error {
 	if a.settings.json {
 		if err := a.screen.out.data(d); err != nil {
 			return err

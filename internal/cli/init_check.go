@@ -63,17 +63,7 @@ func (a *app) checkWorkflow(ctx context.Context, l lookout, b beginning) error {
 	if err := a.inspect(ctx, &d, name, &l, b); err != nil {
 		return err
 	}
-	if a.settings.json {
-		if err := a.screen.out.data(d); err != nil {
-			return err
-		}
-	} else {
-		a.showDiagnosis(d)
-	}
-	if !d.Healthy {
-		return errAttention
-	}
-	return nil
+	return a.tellDiagnosis(d)
 }
 
 // examineWorkflow is doctor's look at the workflow of a checkout, if it has one and is of the

@@ -298,7 +298,7 @@ func (a *apply) openIntents(ctx context.Context) error {
 	at := a.hub.Clock().GitHub(a.opened)
 	var intents []store.EnvironmentIntent
 	for _, w := range a.works {
-		listed := observation(a.secrets[w.Tier]).UpdatedAt
+		listed := a.secrets[w.Tier].Observation().UpdatedAt
 		for _, name := range w.Writes() {
 			older := a.memory[w.Tier].Intents[name]
 			s := &step{name: name, tier: w.Tier, before: listed[name]}

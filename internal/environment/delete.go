@@ -58,7 +58,7 @@ func (s *session) delete(ctx context.Context, t Tier, req DeleteRequest, lease *
 	if !there && !s.memory[t].Applied {
 		return Deleted{}, fault.New(fault.ResourceNotFound, fault.Context{"resource": "Environment " + string(t), "environment": string(t)})
 	}
-	names := slices.SortedFunc(maps.Keys(observation(s.secrets[t]).UpdatedAt), secret.Name.Compare)
+	names := slices.SortedFunc(maps.Keys(s.secrets[t].Observation().UpdatedAt), secret.Name.Compare)
 	held := len(s.secrets[t].Secrets()) // those under odd names too
 	if there {
 		if err := s.deletable(ctx, e, held, req.WithSecrets); err != nil {

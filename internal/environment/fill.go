@@ -139,7 +139,7 @@ func (a *apply) confirm(ctx context.Context, w *work) {
 		list = &next
 		a.keep(w.Tier, next)
 		last := i == len(a.settings.Lag)
-		pending = unsettled(pending, observation(next), last)
+		pending = unsettled(pending, next.Observation(), last)
 		if last || len(pending) > 0 && sleep(ctx, a.settings.Lag[i]) != nil {
 			break
 		}

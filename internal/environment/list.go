@@ -63,7 +63,7 @@ func (s *session) standing(t Tier) Standing {
 	if there {
 		st.GitHubEnvironmentID, st.ProtectionRules = e.ID, shown(e.Rules, s.repo.DefaultBranch)
 	}
-	listed := observation(s.secrets[t]).UpdatedAt
+	listed := s.secrets[t].Observation().UpdatedAt
 	var names []secret.Name
 	for name := range listed {
 		names = append(names, name)

@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/octoseal/octoseal/internal/fault"
 	"github.com/octoseal/octoseal/internal/github"
-	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 	"github.com/octoseal/octoseal/internal/store"
 )
@@ -210,19 +209,9 @@ func (s *session) observed(tiers []Tier) map[Tier]Observed {
 		if !there {
 			continue
 		}
-		out[t] = Observed{ID: e.ID, Rules: e.Rules, Secrets: observation(s.secrets[t])}
+		out[t] = Observed{ID: e.ID, Rules: e.Rules, Secrets: s.secrets[t].Observation()}
 	}
 	return out
-}
-
-func observation(l github.Listing) plan.Observation {
-	o := plan.Observation{Date: l.Date, UpdatedAt: map[secret.Name]time.Time{}}
-	for _, one := range l.Secrets() {
-		if name, err := secret.ParseName(one.Name); err == nil {
-			o.UpdatedAt[name] = one.UpdatedAt
-		}
-	}
-	return o
 }
 
 // seen returns the lists as they are to be remembered.

@@ -168,7 +168,7 @@ func (a *apply) secretsAfter(w *work) []store.EnvironmentSecret {
 	if after == nil {
 		after = map[secret.Name]Remembered{}
 	}
-	listed := observation(a.secrets[w.Tier]).UpdatedAt
+	listed := a.secrets[w.Tier].Observation().UpdatedAt
 	for name := range after {
 		if _, there := listed[name]; !there {
 			delete(after, name)

@@ -191,7 +191,7 @@ func (v *validation) linksGone(ctx context.Context) (map[Tier][]RuleFinding, err
 // standingsOf compares the secrets that have to be in an environment with those that are.
 func (s *session) standingsOf(t Tier, required []secret.Name) map[secret.Name]plan.Standing {
 	m, out := s.memory[t], map[secret.Name]plan.Standing{}
-	listed := observation(s.secrets[t]).UpdatedAt
+	listed := s.secrets[t].Observation().UpdatedAt
 	names := slices.Concat(required, slices.Collect(maps.Keys(m.Secrets)))
 	for _, name := range names {
 		at, there := listed[name]
@@ -226,7 +226,7 @@ func (v *validation) lookElsewhere(ctx context.Context, t Tier) error {
 				return err
 			}
 			v.repository = map[secret.Name]bool{}
-			for n := range observation(list).UpdatedAt {
+			for n := range list.Observation().UpdatedAt {
 				v.repository[n] = true
 			}
 		}

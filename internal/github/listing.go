@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/octoseal/octoseal/internal/fault"
+	"github.com/octoseal/octoseal/internal/plan"
 	"github.com/octoseal/octoseal/internal/secret"
 )
 
@@ -43,6 +44,17 @@ func (l Listing) Secrets() []Listed {
 		all = append(all, p.Secrets...)
 	}
 	return all
+}
+
+// Observation is the list as a plan looks at it: by name, without those that the contract refuses.
+func (l Listing) Observation() plan.Observation {
+	o := plan.Observation{Date: l.Date, UpdatedAt: map[secret.Name]time.Time{}}
+	for _, s := range l.Secrets() {
+		if name, err := secret.ParseName(s.Name); err == nil {
+			o.UpdatedAt[name] = s.UpdatedAt
+		}
+	}
+	return o
 }
 
 const (

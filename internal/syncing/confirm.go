@@ -60,7 +60,7 @@ func (r *run) confirmScope(ctx context.Context, scope secret.Scope, steps []*ste
 		}
 		list, seen = next, true
 		last := i == len(r.settings.Lag)
-		steps = unsettled(steps, observation(list), last)
+		steps = unsettled(steps, list.Observation(), last)
 		if len(steps) == 0 || last {
 			break
 		}

@@ -114,7 +114,7 @@ func (v *view) judge(ctx context.Context, l look, errs map[string]error) error {
 		err := errs[scope.String()]
 		switch {
 		case err == nil:
-			v.observed[scope] = observation(v.lists[scope.String()])
+			v.observed[scope] = v.lists[scope.String()].Observation()
 			continue
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -141,16 +141,6 @@ func (v *view) judge(ctx context.Context, l look, errs map[string]error) error {
 		return err
 	}
 	return nil
-}
-
-func observation(l github.Listing) plan.Observation {
-	o := plan.Observation{Date: l.Date, UpdatedAt: map[secret.Name]time.Time{}}
-	for _, s := range l.Secrets() {
-		if name, err := secret.ParseName(s.Name); err == nil {
-			o.UpdatedAt[name] = s.UpdatedAt
-		}
-	}
-	return o
 }
 
 func storeMissing(scope secret.Scope, r github.Repository) *fault.Fault {

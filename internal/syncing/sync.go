@@ -361,7 +361,7 @@ func (r *run) likelyKeys(ctx context.Context) []secret.Scope {
 func (r *run) lastSeen(scope secret.Scope) plan.Observation {
 	l := look{known: r.known}
 	if list := l.listing(scope.String()); list != nil {
-		return observation(*list)
+		return list.Observation()
 	}
 	o := plan.Observation{Missing: l.repository() != nil, UpdatedAt: map[secret.Name]time.Time{}}
 	for name, m := range r.memory {
@@ -418,7 +418,7 @@ func (r *run) fromActions() error {
 		r.source.Values[name] = r.fromList(o, name, known[name].Hash)
 	}
 	r.source.Organisation = map[secret.Name]bool{}
-	for name := range observation(r.view.lists[kindOrganisation]).UpdatedAt {
+	for name := range r.view.lists[kindOrganisation].Observation().UpdatedAt {
 		r.source.Organisation[name] = true
 	}
 	for _, name := range odd(r.view.lists[secret.Actions.String()]) {
