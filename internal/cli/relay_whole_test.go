@@ -53,7 +53,7 @@ func newOffice(t testing.TB) *office {
 	o.address = l.Addr().String()
 	o.url = "http://" + o.address
 	l.Close()
-	o.environ = append(o.environ, "OCTOSEAL_DATABASE="+filepath.Join(o.folder, "server.db"), "OCTOSEAL_ACTION_REF="+strings.Repeat("0a", 20))
+	o.environ = append(o.environ, "OCTOSEAL_DATABASE="+filepath.Join(o.folder, "server.db"), "OCTOSEAL_ACTION_REF="+strings.Repeat("0a", 20), "OCTOSEAL_LEASE_LAPSE=2s")
 	return o
 }
 

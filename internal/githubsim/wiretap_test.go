@@ -52,12 +52,13 @@ func TestWiretapKeepsWhatIsSaid(t *testing.T) {
 	}
 	for cut, times := range map[githubsim.Cut]int32{githubsim.BeforeAsking: 0, githubsim.BeforeAnswer: 1} {
 		asked.Store(0)
-		then := int32(-1)
+		var then atomic.Int32
+		then.Store(-1)
 		tap.OnRequest(func(*http.Request) githubsim.Trouble {
-			return githubsim.Trouble{Cut: cut, Then: func() { then = asked.Load() }}
+			return githubsim.Trouble{Cut: cut, Then: func() { then.Store(asked.Load()) }}
 		})
-		if got, err := say("question two"); err == nil || asked.Load() != times || then != times {
-			t.Errorf("cut %d: answered %q, and the server was asked %d times, %d by then, want %d", cut, got, asked.Load(), then, times)
+		if got, err := say("question two"); err == nil || asked.Load() != times || then.Load() != times {
+			t.Errorf("cut %d: answered %q, and the server was asked %d times, %d by then, want %d", cut, got, asked.Load(), then.Load(), times)
 		}
 	}
 	tap.OnRequest(nil)
