@@ -5,6 +5,7 @@ package cli_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/octoseal/octoseal/internal/githubsim"
+	"github.com/octoseal/octoseal/internal/store/storetest"
 )
 
 // A blow is what happens to whom at which message.
@@ -175,4 +177,56 @@ func (b blow) frugal(o *office, changed map[string]bool) {
 			o.Errorf("%s was written %d times", path, n)
 		}
 	}
+}
+
+// Two processes share the work, and whoever is before them sends each message to either. The job finds
+// the one that has its session; when that one dies, it claims anew from the other.
+func TestTwoReplicasBehindOneAddress(t *testing.T) {
+	o := newOffice(t)
+	o.environ = append(o.environ, "OCTOSEAL_DATABASE="+storetest.Postgres(t))
+	second, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	taps := []*githubsim.Wiretap{githubsim.NewWiretap(o.url), githubsim.NewWiretap("http://" + second)}
+	var turn atomic.Int64
+	var dead atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := turn.Add(1) % 2
+		if dead.Load() {
+			to = 0
+		}
+		taps[to].ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	o.url = front.URL
+	o.serve("--poll-interval", "off")
+	o.address = second
+	o.serve("--poll-interval", "off")
+	o.open()
+	want := map[string]string{}
+	const rounds = 3
+	for round := range rounds {
+		for i := range 18 { // two batches; GitHub's limits slow down whoever writes much more
+			name := fmt.Sprintf("SECRET_%02d", i)
+			want[name] = fmt.Sprintf("replica-canary-%d-of-%d", i, round)
+			o.set(name, want[name])
+		}
+		o.github.Advance(time.Minute)
+		if round == rounds-1 { // whether it has the session or not
+			taps[1].OnRequest(blow{at: "POST /relay/boxes", when: githubsim.BeforeAsking}.once(func() {
+				_ = o.service.Process.Kill()
+				dead.Store(true)
+			}))
+		}
+		if code, talk := o.sync(); code != 0 {
+			t.Fatalf("round %d: exit code %d\n%s\n%s", round, code, talk, o.told())
+		}
+		o.copied(0, want)
+		o.jobsOver()
+	}
+	if !dead.Load() {
+		t.Error("nobody died")
+	}
+	o.inStep("audit", "verify", "--repo", widgets)
 }

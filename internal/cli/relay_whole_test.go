@@ -46,15 +46,21 @@ func newOffice(t testing.TB) *office {
 	}
 	o.action = string(action)
 	o.employ(githubsim.Runner{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if o.address, err = freeAddress(); err != nil {
 		t.Fatal(err)
 	}
-	o.address = l.Addr().String()
 	o.url = "http://" + o.address
-	l.Close()
 	o.environ = append(o.environ, "OCTOSEAL_DATABASE="+filepath.Join(o.folder, "server.db"), "OCTOSEAL_ACTION_REF="+strings.Repeat("0a", 20), "OCTOSEAL_LEASE_LAPSE=2s")
 	return o
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // employ has jobs carried out from now on as r says, with the program under test.
