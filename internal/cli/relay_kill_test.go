@@ -182,6 +182,7 @@ func (b blow) frugal(o *office, changed map[string]bool) {
 // Two processes share the work, and whoever is before them sends each message to either. The job finds
 // the one that has its session; when that one dies, it claims anew from the other.
 func TestTwoReplicasBehindOneAddress(t *testing.T) {
+	long(t)
 	o := newOffice(t)
 	o.environ = append(o.environ, "OCTOSEAL_DATABASE="+storetest.Postgres(t))
 	second, err := freeAddress()
