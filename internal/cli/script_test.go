@@ -21,9 +21,20 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs every page of testdata. A page shows one behaviour as somebody at a terminal
 // would see it, against a simulated GitHub of its own; sim_test.go has the stage directions.
+// racing are the scripts of the short run, which looks for races: those in which the program does much
+// at once.
+var racing = []string{
+	"testdata/env.txtar", "testdata/law.txtar", "testdata/pause.txtar", "testdata/relay_waits.txtar", "testdata/serve.txtar", "testdata/together.txtar",
+}
+
 func TestScripts(t *testing.T) {
+	dir, files := "testdata", []string(nil)
+	if testing.Short() {
+		dir, files = "", racing
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata",
+		Dir:                dir,
+		Files:              files,
 		RequireUniqueNames: true,
 		UpdateScripts:      os.Getenv("OCTOSEAL_UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
